@@ -14,8 +14,8 @@ help: ## List the targets
 environment: ## Make .venv, if it is missing or outdated
 	@scripts/environment
 
-demo: environment ## PostgreSQL, sample data and Dagster, here; ONCE=1 stops after the main job
-	@$(BIN)/maintenance demo --data $(DATA) --port $(PORT) $(if $(ONCE),--once)
+demo: environment ## PostgreSQL, sample data and Dagster, here; SYSTEM=nova: one of five; ONCE=1: stop after the main job
+	@$(BIN)/maintenance demo --data $(DATA) --port $(PORT) $(if $(SYSTEM),--system $(SYSTEM)) $(if $(ONCE),--once)
 
 run: environment ## Dagster on your own policies; set MAINTENANCE_POLICIES and DAGSTER_PG_*
 	@mkdir -p .dagster && cp dagster.yaml .dagster/

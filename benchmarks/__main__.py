@@ -10,6 +10,7 @@ from rich.console import Console
 from benchmarks.analyze import AnalyzeChanged
 from benchmarks.archive import ArchiveMonth
 from benchmarks.bloat_estimates import BloatEstimates
+from benchmarks.conversion import Conversion, ConversionStall
 from benchmarks.create_partitions import CreatePartitions
 from benchmarks.declared_indexes import DeclaredIndexes
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
@@ -50,12 +51,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     "declared_indexes": DeclaredIndexes(),
     "index_rollout": IndexRollout(),
     "index_rollout_stall": IndexRolloutStall(),
+    "conversion": Conversion(),
+    "conversion_stall": ConversionStall(),
     "watch": Watch(),
 }
 LONG: dict[str, Benchmark] = {
     "linearity": Linearity(),
     "watch_daemon": WatchDaemon(),
     "pool_alert": PoolAlert(),
+    "conversion_20m": Conversion(n_rows=20_000_000, rounds=1),
+    "conversion_stall_20m": ConversionStall(n_rows=20_000_000, rounds=1),
     "view_speedup_5m": ViewSpeedup(n_rows=5_000_000),
 }
 

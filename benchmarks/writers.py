@@ -42,9 +42,9 @@ class Insert:
 
 @contextmanager
 def writing(
-    server: PostgresServer, url: str, table: str, *, n_writers: int
+    server: PostgresServer, url: str, statements: str, *, n_writers: int
 ) -> Generator[list[Insert]]:
-    """Insert during the block, with pgbench: Python's own pauses are not measured.
+    """Write during the block, with pgbench: Python's own pauses are not measured.
 
     Yields:
         A list that has every insert once the block has ended.
@@ -53,7 +53,7 @@ def writing(
     parameters = conninfo_to_dict(url)
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "insert.sql"
-        script.write_text(f"INSERT INTO {table} (user_id, kind, payload) VALUES (1, 'w', '[1]');")
+        script.write_text(statements)
         process = subprocess.Popen(
             [
                 server.binaries / "pgbench",
@@ -95,8 +95,9 @@ def slowest_insert_ms(
     *,
     n_writers: int,
     read_s: float = 0,
+    script: str | None = None,
 ) -> float:
-    """Return the duration of the slowest insert from the start of the work to a second after it.
+    """Return the duration of the slowest write from the start of the work to a second after it.
 
     Args:
         server: the server whose pgbench writes.
@@ -105,8 +106,10 @@ def slowest_insert_ms(
         url: the URL of the database.
         n_writers: the number of writers.
         read_s: how long the read stays open; 0 for none.
+        script: pgbench's, in place of one insert.
     """
-    with writing(server, url, table, n_writers=n_writers) as inserts:
+    insert = f"INSERT INTO {table} (user_id, kind, payload) VALUES (1, 'w', '[1]');"
+    with writing(server, url, script or insert, n_writers=n_writers) as inserts:
         time.sleep(WARM_UP_S)
         began = time.time()
         with reading(url, table, read_s) if read_s else nullcontext():

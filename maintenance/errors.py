@@ -144,6 +144,25 @@ class LockNotAcquiredError(MaintenanceError):
         self.holder = dict(holder or {})
 
 
+class BuildPostponedError(MaintenanceError):
+    """An index was not built, because the server has no room for it now, or too much to do.
+
+    Attributes:
+        facts: what was measured, with its limit and who is behind it, JSON-ready.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        reason: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        self.facts = dict(facts or {})
+
+
 class NotNeededError(MaintenanceError):
     """An action is no longer needed; its outcome is skipped, not failed."""
 
@@ -158,6 +177,10 @@ class HeldError(MaintenanceError):
 
 class BudgetError(MaintenanceError):
     """The time budget of actions is used up; the outcome is skipped, with a finding."""
+
+
+class ContinuedError(MaintenanceError):
+    """An action was paused and is continued by the next run; its outcome is skipped."""
 
 
 class EffectError(MaintenanceError):

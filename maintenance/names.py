@@ -111,12 +111,19 @@ def cut(identifier: str, max_bytes: int = MAX_NAME_BYTES) -> str:
     return identifier.encode()[:max_bytes].decode(errors="ignore")
 
 
-def near(wanted: str, known: Iterable[str], n: int = 3) -> list[str]:
-    """Return known names similar to a wanted one, best first, ignoring case."""
+def near(wanted: str, known: Iterable[str], n: int = 3, *, least: float = 0.6) -> list[str]:
+    """Return known names similar to a wanted one, best first, ignoring case.
+
+    Args:
+        wanted: the name.
+        known: names to choose from.
+        n: the most to return.
+        least: how similar they are at least, up to 1.
+    """
     by_key: dict[str, str] = {}
     for name in known:
         by_key.setdefault(_loose(name), name)
-    matches = difflib.get_close_matches(_loose(wanted), by_key, n=n, cutoff=0.6)
+    matches = difflib.get_close_matches(_loose(wanted), by_key, n=n, cutoff=least)
     return [by_key[match] for match in matches]
 
 

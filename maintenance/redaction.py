@@ -68,8 +68,18 @@ def redact_error(text: str) -> str:
     return _cut(text, only_whole=False)
 
 
+def redact_comment(statement: str) -> str:
+    """Remove whole secrets from the text of a COMMENT statement; others are returned unchanged."""
+    if not statement.startswith("COMMENT ON "):
+        return statement
+    head, between, text = statement.partition(" IS ")
+    plain = text.replace("''", "'").replace("\\\\", "\\")
+    cut = redact(plain)
+    return statement if cut == plain else head + between + cut
+
+
 def redact_values(value: Any, *, is_text: bool = False) -> Any:
-    """Remove secrets from the texts of a document; names, SQL and numbers are not changed.
+    """Remove secrets from the texts of a document; names, numbers and other SQL are not changed.
 
     Args:
         value: a document, JSON-ready.
@@ -78,7 +88,7 @@ def redact_values(value: Any, *, is_text: bool = False) -> Any:
     if not _known:
         return value
     if isinstance(value, str):
-        return redact(value) if is_text else value
+        return redact(value) if is_text else redact_comment(value)
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, Any]", value)
         return {

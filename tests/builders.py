@@ -5,8 +5,9 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote as url_quote
@@ -17,6 +18,8 @@ from psycopg.pq import ExecStatus
 from maintenance.demo.postgres import PostgresServer
 from maintenance.demo.processes import command_line
 from maintenance.names import quote
+from maintenance.pipeline.run import apply
+from tests.policies import make_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 SQL = ROOT / "sql"
@@ -118,12 +121,21 @@ def server_folder() -> Generator[Path]:
 
 
 def make_database(server: PostgresServer, template: str = "template1") -> Database:
-    """Clone a template."""
+    """Clone a template; as files, which takes half of what writing it to the log takes."""
     database = Database(unique("test"), server)
     in_maintenance_database(
-        server, f"CREATE DATABASE {quote(database.name)} TEMPLATE {quote(template)}"
+        server,
+        f"CREATE DATABASE {quote(database.name)} TEMPLATE {quote(template)} STRATEGY file_copy",
     )
     return database
+
+
+def cloned(server: PostgresServer, template: str) -> Iterator[Database]:
+    """A clone of a template until the end of a test, also of one that stops the server."""
+    database = make_database(server, template)
+    yield database
+    server.start()
+    drop_database(database)
 
 
 def drop_database(database: Database) -> None:
@@ -136,12 +148,52 @@ def drop_database(database: Database) -> None:
 
 def make_template(server: PostgresServer, system: str) -> str:
     """Make a template with `sql/systems/<system>/schema.sql` loaded, unless it is there."""
-    name = f"template_{system}"
+    script = (SQL / "systems" / system / "schema.sql").read_text()
+    return make_filled_template(server, system, run_all(script))
+
+
+def make_filled_template(
+    server: PostgresServer, content: str, fill: Callable[[str], object]
+) -> str:
+    """Make a template that a function of its url has filled, unless it is there.
+
+    Clones have its rows and statistics, and none of the server's counters of their use.
+    """
+    name = f"template_{content}"
     if server.create_database(name):
-        script = (SQL / "systems" / system / "schema.sql").read_bytes()
-        with psycopg.connect(server.url(name), autocommit=True) as connection:
-            connection.execute(script)
+        fill(server.url(name))
     return name
+
+
+def run_all(*statements: str) -> Callable[[str], None]:
+    """Return a function of a url that runs these statements there."""
+
+    def run(url: str) -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    return run
+
+
+def make_template_with_store(server: PostgresServer, now: datetime) -> str:
+    """Make a template with our store as a run in the month of `now` leaves it, without its rows."""
+
+    def fill(url: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            apply(make_policy(Path(folder), url), now=now)
+        with psycopg.connect(url, autocommit=True) as connection:
+            (rows,) = connection.execute(_TABLES_OF_ROWS).fetchall()
+            connection.execute(f"TRUNCATE {rows[0]} RESTART IDENTITY".encode())
+
+    return make_filled_template(server, f"store_{now:%Y_%m}", fill)
+
+
+_TABLES_OF_ROWS = """
+SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = 'maintenance'::regnamespace AND c.relkind IN ('r', 'p')
+  AND NOT c.relispartition AND c.relname <> 'migration'
+"""
 
 
 def make_role(server: PostgresServer, prefix: str) -> Role:

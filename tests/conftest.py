@@ -8,8 +8,10 @@ roles, old snapshots, a crash) inside one worker.
 import operator
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -23,10 +25,10 @@ from maintenance.redaction import forget
 from tests.builders import (
     Database,
     Role,
-    drop_database,
-    make_database,
+    cloned,
     make_role,
     make_template,
+    make_template_with_store,
     server_folder,
     unique,
 )
@@ -107,28 +109,30 @@ def server18(servers: Servers) -> PostgresServer:
 
 
 @pytest.fixture
-def database(server: PostgresServer) -> Iterator[Database]:
-    """An empty database of this test's own."""
-    yield from _database(server, "template1")
+def database(request: pytest.FixtureRequest, server: PostgresServer) -> Iterator[Database]:
+    """An empty database of this test's own.
+
+    With `@pytest.mark.store` it has our store, as an earlier run has made it; not with
+    `@pytest.mark.store(None)`, and not where the test has a role, which makes a store of its own.
+    """
+    mark = request.node.get_closest_marker("store")
+    now = datetime.now(UTC) if mark and not mark.args else mark and mark.args[0]
+    if now is None or {"limited_role", "owner_role"} & set(request.fixturenames):
+        yield from cloned(server, "template1")
+    else:
+        yield from cloned(server, make_template_with_store(server, now))
 
 
 @pytest.fixture
 def learning_platform_database(server: PostgresServer) -> Iterator[Database]:
     """The tables of sql/systems/learning_platform, without rows and partitions."""
-    yield from _database(server, make_template(server, "learning_platform"))
+    yield from cloned(server, make_template(server, "learning_platform"))
 
 
 @pytest.fixture
 def proposals_database(server: PostgresServer) -> Iterator[Database]:
     """The tables of sql/systems/proposals, without rows and partitions."""
-    yield from _database(server, make_template(server, "proposals"))
-
-
-def _database(server: PostgresServer, template: str) -> Iterator[Database]:
-    database = make_database(server, template)
-    yield database
-    server.start()
-    drop_database(database)
+    yield from cloned(server, make_template(server, "proposals"))
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +184,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         majors = [major for major in MAJORS if all(admits(spec, major) for spec in specs)]
         ids = [f"pg{major}" for major in majors]
         metafunc.parametrize("server", majors, indirect=True, ids=ids)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests marked `in_turn`: leave all versions but the one whose turn it is to the proof."""
+    files = defaultdict[Path, defaultdict[str, list[pytest.Item]]](lambda: defaultdict(list))
+    for item in items:
+        if item.get_closest_marker("in_turn"):
+            without_version = re.sub(r"pg\d\d", "", item.nodeid, count=1)
+            files[item.path][without_version].append(item)
+    for tests in files.values():
+        for n_test, versions in enumerate(tests.values()):
+            turn = n_test % len(versions)
+            for item in versions[:turn] + versions[turn + 1 :]:
+                item.add_marker(pytest.mark.slow)
 
 
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
+
+from maintenance.pipeline import run as pipeline
 from tests.builders import Database, Role
 
 EVENTS: dict[str, Any] = {
@@ -177,3 +180,26 @@ ORDER BY 1, 2, 3
 def shape(database: Database) -> list[tuple[Any, ...]]:
     """The catalog of the schema public, without the OIDs."""
     return database.execute(SHAPE)
+
+
+def undo(database: Database, report: pipeline.Report, until: int | None = None) -> None:
+    """Run the way back that a conversion has recorded, or the beginning of it."""
+    with database.connect() as connection:
+        connection.execute("SET lock_timeout = '1s'")
+        connection.execute("SET search_path = ''")
+        for statements in report.plan.actions[0].detail["undo"][:until]:
+            text = "; ".join(statements)
+            whole = text if "CONCURRENTLY" in text else f"BEGIN; {text}; COMMIT"
+            _retried(connection, whole)
+
+
+def _retried(connection: psycopg.Connection[Any], text: str) -> None:
+    """Run one transaction; a lock that others hold is waited for again, as in a run."""
+    for n_left in reversed(range(50)):
+        try:
+            connection.execute(text.encode())
+            return
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+            connection.execute("ROLLBACK")
+            if not n_left:
+                raise

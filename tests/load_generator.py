@@ -70,6 +70,10 @@ def moments(*offsets: int) -> list[str]:
     return [f"{month(offset)[:8]}05 00:00:00+00" for offset in offsets]
 
 
+BUSY_MONTHS = moments(-5, -3, -2, -1, 0)
+"""Moments of writers on the table of `build_wide`."""
+
+
 def build(
     database: Database,
     present: list[int],
@@ -87,12 +91,29 @@ def build(
         bound = f"FOR VALUES FROM ('{month(offset)} 00:00+00') TO ('{month(offset + 1)} 00:00+00')"
         _partition(database, name, bound, hashed="months" in trees)
     _partition(database, "events_default", "DEFAULT", hashed="default" in trees)
+    fill(database, filled, n_rows)
+
+
+def fill(database: Database, filled: list[str], n_rows: int) -> None:
+    """Insert rows that no writer changes, at some moments in turn."""
     database.execute(
         "INSERT INTO public.events (id, at, kind, value)"
         " SELECT i, (%s::timestamptz[])[i %% %s + 1] + i * interval '1 us', 'base', i"
         " FROM generate_series(1, %s::int) AS i",
         [filled, len(filled), n_rows],
     )
+
+
+def build_wide(database: Database, n_rows: int = 15_000, trees: Collection[str] = ()) -> None:
+    """Make the table with one partition of all months before this one, which has its own."""
+    database.execute(CREATE_EVENTS)
+    ends = f"'{month(0)} 00:00+00'"
+    hashed = "months" in trees
+    _partition(database, "events_past", f"FOR VALUES FROM (MINVALUE) TO ({ends})", hashed=hashed)
+    bound = f"FOR VALUES FROM ({ends}) TO ('{month(1)} 00:00+00')"
+    name = f"events_{month(0)[:7].replace('-', '_')}"
+    _partition(database, name, bound, hashed=hashed)
+    fill(database, moments(-6, -5, -3, -2, -1), n_rows)
 
 
 def _partition(database: Database, name: str, bound: str, *, hashed: bool) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 import psycopg
 from psycopg.rows import dict_row
 
-from maintenance.catalog.models import Bucket, DefaultRows, Table
+from maintenance.catalog.models import Bucket, DefaultRows, Partition, Table
 from maintenance.catalog.owner_code import read_as_owner
 from maintenance.names import quote
 from maintenance.server.session import Connection, to_error
@@ -50,7 +50,8 @@ def _count(
     connection: Connection, table: Table, bounds: Sequence[str], share: float
 ) -> tuple[Bucket, ...]:
     """Count in one pass over a percentage of the blocks."""
-    statement = _statement(table, bounds, share)
+    assert table.default is not None, "only called with a default partition"
+    statement = bucket_query(table, table.default, bounds, share)
     if table.code is not None:
         rows = read_as_owner(connection, table.code, statement, None, "counting its rows")
     else:
@@ -62,8 +63,17 @@ def _count(
     )
 
 
-def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
-    assert table.default is not None, "only called with a default partition"
+def bucket_query(
+    table: Table, partition: Partition, bounds: Sequence[str], share: float = WHOLE
+) -> str:
+    """Return the query that counts the rows of a partition in intervals of the key.
+
+    Args:
+        table: partitioned by one column.
+        partition: one of its partitions.
+        bounds: values of the key as SQL text, ascending.
+        share: the percentage of its blocks to read.
+    """
     column = table.column(table.key_columns[0] or "")
     assert column is not None, "the section was validated"
     key = quote(column.name)
@@ -71,11 +81,11 @@ def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
     # As a cast, `character` would mean a single character.
     type_ = "bpchar" if column.type == "character" else column.type
     sample = "" if share >= WHOLE else f" TABLESAMPLE SYSTEM ({share})"
-    only = "ONLY " if table.default.tree is None else ""
+    only = "ONLY " if partition.tree is None else ""
     return (
         f"SELECT pg_catalog.width_bucket({key}, ARRAY[{', '.join(bounds)}]::{type_}[]) AS place,"
         f" count(*) AS n, min({text})::text AS first, max({text})::text AS last"
-        f" FROM {only}{table.default.relation}{sample} GROUP BY 1 ORDER BY 1 NULLS LAST"
+        f" FROM {only}{partition.relation}{sample} GROUP BY 1 ORDER BY 1 NULLS LAST"
     )
 
 

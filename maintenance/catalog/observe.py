@@ -80,8 +80,16 @@ def observe(
     *,
     time_cap: timedelta,
     sleep: Callable[[float], None] = time.sleep,
+    rows: bool = True,
 ) -> Snapshot:
     """Observe the named relations and their partitions.
+
+    Args:
+        connection: a session on the database.
+        relations: their names.
+        time_cap: of each query.
+        sleep: waits between two attempts.
+        rows: whether to look if default partitions have rows, with the rights of their owners.
 
     A table that is locked in ACCESS EXCLUSIVE mode at every attempt is not planned and named in
     `blind`; one that can't be read is named in `failed`. Other tables are not affected.
@@ -91,7 +99,7 @@ def observe(
         MaintenanceError: not even the server's identity could be read.
     """
     server = identify(connection)
-    finding_set = _settled(connection, relations, time_cap, sleep)
+    finding_set = _settled(connection, relations, _Look(time_cap, rows), sleep)
     failed = dict(finding_set.failed)
     tables = {table.relation: table for table in finding_set.contents.tables}
     homes = {r: schemas_of(tables[r]) if r in tables else {r.schema} for r in relations}
@@ -235,10 +243,17 @@ class _Observed(NamedTuple):
     failed: Mapping[QualifiedName, str]
 
 
+class _Look(NamedTuple):
+    """How relations are read: the time cap of each query, and whether rows are looked for."""
+
+    time_cap: timedelta
+    rows: bool = True
+
+
 def _settled(
     connection: Connection,
     relations: Collection[QualifiedName],
-    time_cap: timedelta,
+    look: _Look,
     sleep: Callable[[float], None],
 ) -> _Observed:
     """Observe until no lock is met, or the attempts are used up."""
@@ -246,24 +261,24 @@ def _settled(
         return _Observed(Contents(()), {})
     try:
         return read_with_retry(
-            lambda: _Observed(_look(connection, relations, time_cap), {}),
-            last=lambda: _look_at_each(connection, relations, time_cap),
+            lambda: _Observed(_look(connection, relations, look), {}),
+            last=lambda: _look_at_each(connection, relations, look),
             is_complete=lambda observed: not _passing(observed.contents),
             sleep=sleep,
         )
     except UnreachableError:
         raise
     except MaintenanceError:
-        return _look_at_each(connection, relations, time_cap)
+        return _look_at_each(connection, relations, look)
 
 
 def _look_at_each(
-    connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
+    connection: Connection, relations: Collection[QualifiedName], look: _Look
 ) -> _Observed:
     """Observe all together, else each separately, so that an error affects only its table."""
     answers = _each_or_all(
         sorted(relations),
-        lambda some: _look(connection, some, time_cap),
+        lambda some: _look(connection, some, look),
         "observing the catalog",
     )
     contents = Contents(
@@ -320,15 +335,15 @@ def _attempt(
         return error
 
 
-def _look(
-    connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
-) -> Contents:
-    with read_transaction(connection, time_cap, "observing the catalog"):
+def _look(connection: Connection, relations: Collection[QualifiedName], look: _Look) -> Contents:
+    with read_transaction(connection, look.time_cap, "observing the catalog"):
         tables = _tables(connection, relations)
+        if not look.rows:
+            return Contents(tables)
         # The last statement of its transaction: if it fails, nothing else is lost.
         with suppress(psycopg.Error):
             return read_together(connection, tables)
-    return read_each(connection, tables, time_cap)
+    return read_each(connection, tables, look.time_cap)
 
 
 def _tables(connection: Connection, relations: Collection[QualifiedName]) -> list[Table]:

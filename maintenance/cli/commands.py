@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -13,6 +15,7 @@ from maintenance.cli.batch import policy_of
 from maintenance.cli.by_hand import analyze, refresh, vacuum
 from maintenance.cli.explain import explain
 from maintenance.cli.history import history
+from maintenance.cli.init import init
 from maintenance.cli.json_output import (
     applied_document,
     check_document,
@@ -25,6 +28,7 @@ from maintenance.cli.options import (
     FILE,
     NOW,
     ONLY,
+    WAVES,
     answer,
     policy_options,
     read_span,
@@ -69,8 +73,25 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a usage error is printed as one message, without a traceback."""
-    cli()
+    """Run the command line; a usage error is printed as one message, without a traceback.
+
+    SIGTERM, with which schedulers end a process, ends it as Ctrl-C does, and cleans up.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli()
+    except SystemExit as end:
+        if end.code == _TERMINATED:  # so that a scheduler sees the signal that it sent
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+        raise
+
+
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(_TERMINATED)
 
 
 @cli.command()
@@ -87,19 +108,21 @@ def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
 @cli.command()
 @policy_options
 @ONLY
+@WAVES
 @NOW
 @click.option("--out", type=FILE, help="Save the plan to this file, for review and apply --plan.")
 def plan(
     policies: tuple[Path, ...],
     as_json: bool,
     only: tuple[str, ...],
+    waves: tuple[int, ...],
     now: datetime | None,
     out: Path | None,
 ) -> None:
     """Dry run: show actions with SQL and locks, and findings."""
 
     def work(policy: Policy) -> Report:
-        report = pipeline.plan(policy, now=now, only=only)
+        report = pipeline.plan(policy, now=now, only=only, request=Request(waves=waves))
         if out is not None:
             _save(out, policy, report, only)
         return report
@@ -110,6 +133,7 @@ def plan(
 @cli.command()
 @policy_options
 @ONLY
+@WAVES
 @NOW
 @click.option("--table", callback=read_table, help="Work on this table only.")
 @click.option(
@@ -121,6 +145,7 @@ def apply(
     policies: tuple[Path, ...],
     as_json: bool,
     only: tuple[str, ...],
+    waves: tuple[int, ...],
     now: datetime | None,
     table: QualifiedName | None,
     periods: tuple[str, ...],
@@ -149,7 +174,7 @@ def apply(
             policy,
             now=now,
             only=reviewed.only if reviewed is not None else only,
-            request=Request(table, periods, again=again),
+            request=Request(table, periods, again=again, waves=waves),
             reviewed=reviewed,
             progress=error_console.print_progress,
         )
@@ -231,12 +256,19 @@ def rebuild(policies: tuple[Path, ...], as_json: bool, matview: QualifiedName) -
     show_default=True,
     help="Data directory of the demo servers; delete it to start from scratch.",
 )
-def demo(once: bool, port: int, data: Path) -> None:
+@click.option(
+    "--system",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Example system, such as nova; may be repeated. Default: all five.",
+)
+def demo(once: bool, port: int, data: Path, names: tuple[str, ...]) -> None:
     """Run the local demo: PostgreSQL, sample data and Dagster."""
     from maintenance.demo.main import run_demo  # noqa: PLC0415 - loads the demo's servers
 
     try:
-        run_demo(data=data, once=once, port=port)
+        run_demo(data=data, names=names, once=once, port=port)
     except MaintenanceError as exc:
         error_console.print_error(exc)
         raise SystemExit(exc.exit_code) from exc
@@ -265,7 +297,7 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
 
 
 for command in (
-    *(alerts, analyze, approve, explain, history, metrics, notify, pause, refresh, resume, undo),
-    *(vacuum, watch),
+    *(alerts, analyze, approve, explain, history, init, metrics, notify, pause, refresh, resume),
+    *(undo, vacuum, watch),
 ):
     cli.add_command(command)

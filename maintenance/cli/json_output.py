@@ -35,6 +35,7 @@ def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
         "actions": actions,
         "skipped": _skipped(report),
         "findings": _findings(report),
+        "facts": dict(report.facts),
         **_costs(report),
     }
 
@@ -48,6 +49,7 @@ def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
         "actions": results,
         "skipped": _skipped(report),
         "findings": _findings(report),
+        "facts": dict(report.facts),
         **_costs(report),
     }
 
@@ -63,6 +65,7 @@ def status_document(policy: Policy, report: Report) -> dict[str, Any]:
         "partitions": [table.as_json() for table in stock],
         "skipped": _skipped(report),
         "findings": _findings(report),
+        "facts": dict(report.facts),
         "runs": [_run(run) for run in report.runs],
         **_costs(report),
     }

@@ -84,6 +84,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 ONLY = click.option(
     "--only", multiple=True, callback=_only, help="Run these subjects only, separated by commas."
 )
+WAVES = click.option(
+    "--wave",
+    "waves",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Roll out this wave of declared indexes only; repeatable.",
+)
 NOW = click.option("--now", callback=read_moment, help="ISO 8601 time to use as the current time.")
 
 

@@ -19,7 +19,12 @@ from maintenance.pipeline.restore import RestoreReport
 from maintenance.pipeline.run import Report
 from maintenance.pipeline.undo import UndoReport
 from maintenance.policy import Policy
-from maintenance.redaction import redact, redact_error
+from maintenance.redaction import redact, redact_comment, redact_error
+from maintenance.subjects.indexes.declared.query_service import (
+    DECLARED_QUERIES,
+    Service,
+    said_json,
+)
 from maintenance.subjects.partitions.inventory import TableInventory, inventory
 
 
@@ -81,6 +86,7 @@ def render_plan(policy: Policy, report: Report) -> None:
         _out.print("nothing to do", style="green")
     _skipped(report.plan.skipped)
     _findings(report.findings)
+    _declared_queries(report.facts)
 
 
 def render_applied(policy: Policy, report: Report) -> None:
@@ -94,6 +100,7 @@ def render_applied(policy: Policy, report: Report) -> None:
         _out.print("nothing to do", style="green")
     _skipped(report.plan.skipped)
     _findings(report.findings)
+    _declared_queries(report.facts)
 
 
 def render_status(policy: Policy, report: Report) -> None:
@@ -103,6 +110,7 @@ def render_status(policy: Policy, report: Report) -> None:
         _out.print(horizons(inventory(policy, report.snapshot, report.now)))
     _skipped(report.plan.skipped)
     _findings(report.findings)
+    _declared_queries(report.facts)
     if report.runs:
         _out.print(_runs(report))
     spent = sum(cost.seconds for cost in report.costs.values())
@@ -177,7 +185,8 @@ def _action(action: Action) -> None:
     kind = f"[bold]{action.kind}[/] {escape(action.object)}"
     _out.print(f"{kind}  [dim]{escape(action.reason)}[/]", soft_wrap=True)
     for statement in action.sql:
-        _out.print(Text(visible_lines(f"    {statement};"), style="cyan"), soft_wrap=True)
+        shown = visible_lines(f"    {redact_comment(statement)};")
+        _out.print(Text(shown, style="cyan"), soft_wrap=True)
     locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
     _out.print(Text(visible(f"    locks: {locks or 'none'}"), style="dim"), soft_wrap=True)
     for line in _what_if(action.detail):
@@ -186,11 +195,17 @@ def _action(action: Action) -> None:
         _out.print(Text(visible(f"    {action.held.text}"), style="yellow"), soft_wrap=True)
 
 
+_NO_CHEAPER = 0.99
+"""The planner itself treats costs that differ by less as equal (fuzzy comparison of paths)."""
+
+
 def _what_if(detail: Mapping[str, Any]) -> Iterator[str]:
     """Yield what an index that is to be built or dropped would change for declared queries."""
     found: Mapping[str, Any] = detail.get("what_if") or {}
     for query in found.get("queries", ()):
         taken = "takes it" if query["takes"] else "does not take it"
+        if query["takes"] and query["cost_after"] > _NO_CHEAPER * query["cost_before"]:
+            taken = "may take it, for no less cost"
         if found["size_bytes"] is None:  # there is no new index
             taken = "without it"
         yield (
@@ -201,6 +216,27 @@ def _what_if(detail: Mapping[str, Any]) -> Iterator[str]:
         yield f"not known: HypoPG can't pretend this index (SQLSTATE {found['refused']})"
 
 
+def _declared_queries(facts: Mapping[str, Any]) -> None:
+    """Print what serves the declared queries, and those that no declared index serves."""
+    share: Mapping[str, Any] | None = facts.get(DECLARED_QUERIES)
+    if share is None:
+        return
+    _out.print(Text(f"declared queries: {said_json(share)}"), soft_wrap=True)
+    for query in share["queries"]:
+        if query["service"] != Service.DECLARED:
+            _out.print(Text(visible(f"    {_service(query)}"), style="dim"), soft_wrap=True)
+
+
+def _service(query: Mapping[str, Any]) -> str:
+    by = f" by {query['index']}" if query["index"] is not None else ""
+    text = f": {query['text']}" if query["text"] else ""
+    wanted = ", ".join(query["wanted"])
+    return (
+        f"query {query['query']} (parameters {query['parameters']}): {query['service']}{by}, wanted"
+        f" {wanted}{text}"
+    )
+
+
 def _proof(detail: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the proof of a built index says."""
     proof: Mapping[str, Any] = detail.get("proof") or {}
@@ -209,6 +245,8 @@ def _proof(detail: Mapping[str, Any]) -> Iterator[str]:
     ratio = f", {proof['ratio']:,.1f} times faster" if proof.get("ratio") else ""
     text = f": {proof['text']}" if proof.get("text") else ""
     yield f"{proof.get('verdict') or 'not measured'}{ratio}{text}"
+    if proof.get("expectation"):
+        yield f"expected {proof['expected']:g} times faster: {proof['expectation']}"
 
 
 def _result(result: Result, width: int) -> None:

@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,6 @@ from maintenance.demo.redis import RedisServer, embedded_program
 from maintenance.demo.report import print_line, show, step
 from maintenance.demo.systems import System
 from maintenance.errors import MaintenanceError
-from maintenance.server.sql_library import data_root
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "USER")
 """Environment variables of Dagster's processes. None leads to a database or an alert service of
@@ -39,12 +38,16 @@ _NO_STATEMENTS = (
     " On a server that has it, slow statements are found too.[/]"
 )
 
+_ON_PURPOSE = (
+    "[dim]The warnings are there to be dealt with: launch a job <database>_index_rollout to build"
+    " missing indexes, and see docs/conversion.md for the table to convert.[/]"
+)
+
 _STOPPING = "Stopping. Press Ctrl-C again to kill."
 _WHAT_TO_SEE = """
 [bold]{url}[/]
   /asset-groups                                   assets and their dependencies
-  /assets/learning_platform/digest                daily health summary
-  /assets/learning_platform/partition_inventory   every partition, with rows and size
+  /assets/{first}/digest     daily health summary
   /automation                                     schedules and sensors
 
 In another terminal: [bold]. {variables}[/] and then [bold]maintenance status[/]
@@ -52,7 +55,7 @@ Ctrl-C stops everything.
 """
 
 
-def run_demo(*, data: Path, once: bool, port: int) -> None:
+def run_demo(*, data: Path, names: Sequence[str], once: bool, port: int) -> None:
     """Start everything, run the main job in Dagster, print its results, and serve the UI.
 
     All started processes end with this process. Ctrl-C and SIGTERM stop it in order; a second
@@ -60,6 +63,7 @@ def run_demo(*, data: Path, once: bool, port: int) -> None:
 
     Args:
         data: the folder for all data; created if missing.
+        names: of the example systems to show; empty for all.
         once: stop after the main job instead of serving the UI.
         port: the port of the UI, on loopback.
 
@@ -73,7 +77,7 @@ def run_demo(*, data: Path, once: bool, port: int) -> None:
     try:
         with ExitStack() as started:
             try:
-                _run(started, data.absolute(), once=once, port=port)
+                _run(started, data.absolute(), names, once=once, port=port)
             except KeyboardInterrupt:
                 print_line(_STOPPING)
                 raise
@@ -83,9 +87,10 @@ def run_demo(*, data: Path, once: bool, port: int) -> None:
         raise SystemExit(128 + signal.SIGINT) from None
 
 
-def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
-    policies = systems.load(data_root() / "policies")
+def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, port: int) -> None:
+    names = systems.chosen(names)
     preflight.make_folder(data)
+    policies = systems.load(data, names)
     programs = embedded_binaries()
     counts_statements = has_extension(programs, _STATEMENTS)
     library = {"shared_preload_libraries": _STATEMENTS} if counts_statements else {}
@@ -116,15 +121,17 @@ def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
         dagster.webserver.cancel_all()
     with step("Main job in Dagster") as detail:
         outcome = run_main_job(
-            dagster.webserver, systems.NAMES, check_alive=dagster.check_alive, progress=detail
+            dagster.webserver, names, check_alive=dagster.check_alive, progress=detail
         )
     show(outcome)
+    if outcome.n_warnings:
+        print_line(_ON_PURPOSE)
     if not counts_statements:
         print_line(_NO_STATEMENTS)
     if not once:
-        launch_digests(dagster.webserver, systems.NAMES)
+        launch_digests(dagster.webserver, names)
         _write_exports(data / "environment", variables)
-        _serve(data, server, dagster, redis)
+        _serve(data, names[0], server, dagster, redis)
     elif outcome.n_errors:
         raise MaintenanceError(f"{outcome.n_errors} checks found errors")
 
@@ -145,9 +152,15 @@ def _prepare(made: Iterable[System], detail: Callable[[str], None]) -> None:
         system.prepare(now)
 
 
-def _serve(data: Path, server: PostgresServer, dagster: Dagster, redis: RedisServer) -> None:
+def _serve(
+    data: Path, first: str, server: PostgresServer, dagster: Dagster, redis: RedisServer
+) -> None:
     variables = data / "environment"
-    print_line(_WHAT_TO_SEE.format(url=dagster.webserver.url, variables=escape(str(variables))))
+    print_line(
+        _WHAT_TO_SEE.format(
+            url=dagster.webserver.url, first=first, variables=escape(str(variables))
+        )
+    )
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(_POLL_S)

@@ -41,14 +41,13 @@ def print_line(line: str) -> None:
 
 
 def show(outcome: Outcome) -> None:
-    """Print the table of partitions and the checks: the failed ones, or the number passed."""
+    """Print the table of partitions, the failed checks, and the number of those that passed."""
     _out.print()
     _out.print(_table(outcome.partitions))
     failed = [check for check in outcome.checks if not check.passed]
     for check in failed:
         _out.print(_verdict(check), soft_wrap=True)
-    if not failed:
-        _out.print(f"[green]{len(outcome.checks)} checks passed[/]")
+    _out.print(f"[green]{len(outcome.checks) - len(failed)} checks passed[/]")
 
 
 def _table(partitions: Sequence[Partition]) -> Table:
@@ -94,4 +93,6 @@ def _state(group: list[Partition]) -> Text:
 
 def _verdict(check: Check) -> str:
     style, word = ("bold red", "error") if check.is_error else ("yellow", "warn")
-    return f"[{style}]{word}[/] {check.name} on {check.asset}: {escape(check.message)}"
+    first, *others = check.message.splitlines() or [""]
+    more = f" [dim](and {len(others)} more)[/]" if others else ""
+    return f"[{style}]{word}[/] {check.name} on {check.asset}: {escape(first)}{more}"

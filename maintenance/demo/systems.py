@@ -1,17 +1,17 @@
 """The example systems of the demo: their databases, history and rows."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
 
 from maintenance.alerts.store import note_processed, unprocessed_runs
-from maintenance.demo.data import Connection, fill_learning_platform, fill_proposals, first_month
+from maintenance.demo.data import Connection, first_month
 from maintenance.demo.postgres import PostgresServer
+from maintenance.demo.scales import MONTHS, SYSTEMS, fill
 from maintenance.engine.scope import Request
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
@@ -24,14 +24,19 @@ from maintenance.server.session import to_error
 from maintenance.server.sql_library import data_root
 from maintenance.subjects.partitions import PARTITIONS
 
-MONTHS = 24
-"""Months of rows if the policy has neither start nor retention."""
+NAMES = SYSTEMS
 
-_FILLS: Mapping[str, Callable[..., int]] = {
-    "learning_platform": partial(fill_learning_platform, events=150_000),
-    "proposals": partial(fill_proposals, audit_rows=30_000),
+EXPIRED = timedelta(days=62)
+"""The age, beyond retention, of the oldest rows: some months are there to be archived."""
+
+_ADAPTED = {
+    "nova": (
+        "convert_when: {larger_than: 10 GB}",
+        """convert_when: {larger_than: 10 MB}
+    mode: report     # shows the plan; remove this line, and the next run converts the table""",
+    ),
 }
-NAMES = tuple(_FILLS)
+"""What differs in the demo's copy of a policy: the rows are fewer."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,13 @@ class System:
         """The environment variable of the policy with the database's URL."""
         return {self.policy.database.url.label: self.url}
 
-    def prepare(self, now: datetime) -> int:
+    def prepare(self, now: datetime) -> bool:
         """Create missing tables, partitions of past months and rows.
 
         Each step is one transaction or may be repeated, so that a killed run can be continued.
 
         Returns:
-            The number of rows written; 0 if there were rows already.
+            Whether rows were written; not if there were some already.
 
         Raises:
             MaintenanceError: a partition could not be created, or the server rejected a statement.
@@ -70,25 +75,34 @@ class System:
         try:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 _load_schema(connection, data_root() / "sql/systems" / self.name / "schema.sql")
-                months = [self._make_past(part, now) for part in self.policy.partitions or ()]
-                return _fill(connection, self.name, now, min(months, default=MONTHS))
+                months = [self._make_past(part, now) for part in self._partitioned()]
+                wanted = {"months": min(months)} if months else {}
+                return fill(connection, self.name, "demo", now=now, **wanted)
         except psycopg.Error as exc:
             raise to_error(exc, f"database {self.name}") from exc
 
+    def _partitioned(self) -> Iterator[PartitionPolicy]:
+        """Yield the sections of tables that are partitioned from the beginning."""
+        return (each for each in self.policy.partitions or () if each.convert == "never")
+
     def _make_past(self, section: PartitionPolicy, now: datetime) -> int:
-        """Create the partitions up to now, and return the number of their months."""
-        past = _past(section, now)
-        request = Request(section.table, tuple(period.key for period in past))
-        report = pipeline.apply(
-            Target(self.policy, self.environment),
-            now=now,
-            only=[PARTITIONS.name],
-            request=request,
-        )
-        if not report.ok:
-            raise MaintenanceError("\n".join(finding.message for finding in report.findings))
+        """Create the partitions up to now, and return the number of their months.
+
+        If they expire, some are older than the policy keeps them.
+        """
+        before = now - EXPIRED if section.retention else now
+        first = _past(section, before)[0].start
+        for moment in dict.fromkeys((before, now)):
+            request = Request(section.table, tuple(period.key for period in _past(section, moment)))
+            report = pipeline.apply(
+                Target(self.policy, self.environment),
+                now=moment,
+                only=[PARTITIONS.name],
+                request=request,
+            )
+            if not report.ok:
+                raise MaintenanceError("\n".join(finding.message for finding in report.findings))
         self._take_findings_as_known()
-        first = past[0].start
         return (now.year - first.year) * 12 + now.month - first.month + 1
 
     def _take_findings_as_known(self) -> None:
@@ -98,13 +112,32 @@ class System:
             note_processed(store, [run.id for run in runs])
 
 
-def load(folder: Path) -> list[Policy]:
-    """Load the policies of the example systems.
+def chosen(names: Sequence[str]) -> Sequence[str]:
+    """Return the example systems to show: all, if none is named.
+
+    Raises:
+        UsageError: there is no such system.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise UsageError(
+                f"--system {name}: no such example system, wanted one of {', '.join(NAMES)}"
+            )
+    return [name for name in NAMES if name in names] or NAMES
+
+
+def load(data: Path, names: Iterable[str] = NAMES) -> list[Policy]:
+    """Load the policies of example systems, copied into the demo's folder to try changes there.
+
+    A copy that is there already stays as it is.
 
     Raises:
         UsageError: a policy is invalid, or does not use a variable for its database.
     """
-    policies = [load_policy(folder / f"{name}.yaml") for name in NAMES]
+    folder = data / "policies"
+    folder.mkdir(exist_ok=True)
+    _link(data / "sql", data_root() / "sql")
+    policies = [load_policy(_copied(name, folder)) for name in names]
     for policy in policies:
         if policy.database.url.env is None:
             raise UsageError(
@@ -113,6 +146,22 @@ def load(folder: Path) -> list[Policy]:
                 reason="literal_url",
             )
     return policies
+
+
+def _copied(name: str, folder: Path) -> Path:
+    copy = folder / f"{name}.yaml"
+    if not copy.exists():
+        text = (data_root() / "policies" / copy.name).read_text()
+        copy.write_text(text.replace(*_ADAPTED[name]) if name in _ADAPTED else text)
+    return copy
+
+
+def _link(link: Path, target: Path) -> None:
+    """Let a link lead to a folder that may have moved since the last start."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
 
 
 def create(server: PostgresServer, policy: Policy) -> System:
@@ -140,7 +189,7 @@ def environment(systems: Iterable[System]) -> dict[str, str]:
 
 def _past(section: PartitionPolicy, now: datetime) -> list[Period]:
     floor = kept_since(section, now)
-    first = max(filter(None, (section.start, floor)), default=first_month(now, MONTHS))
+    first = max(filter(None, (section.start, floor)), default=first_month(now, MONTHS["demo"]))
     return list(periods_between(first, current_period(section, now)))
 
 
@@ -148,11 +197,3 @@ def _load_schema(connection: Connection, schema: Path) -> None:
     loaded = "SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'public' LIMIT 1"
     if connection.execute(loaded).fetchone() is None:
         connection.execute(schema.read_bytes())  # several statements sent as one: all or none
-
-
-def _fill(connection: Connection, name: str, now: datetime, months: int) -> int:
-    n_rows = _FILLS[name](connection, now=now, months=months)
-    if n_rows:
-        # Shows row counts at once, and sizes without the pages that COPY preallocated.
-        connection.execute("VACUUM (ANALYZE)")
-    return n_rows

@@ -15,6 +15,19 @@ from maintenance.server.session import Connection
 
 
 @dataclass(slots=True)
+class BuildWaits:
+    """What a run has learned before its builds of indexes.
+
+    Attributes:
+        given_up: the obstacles on which a build was given up, after a wait.
+        not_seen: what is not shown to our role, as codes; it was told.
+    """
+
+    given_up: set[tuple[object, ...]] = field(default_factory=set[tuple[object, ...]])
+    not_seen: set[str] = field(default_factory=set[str])
+
+
+@dataclass(slots=True)
 class ActionContext:
     """The context in which one action is executed.
 
@@ -24,6 +37,7 @@ class ActionContext:
         target: the database and how its statements wait for locks.
         budget: the remaining time of the subject; None without a limit.
         owners: sessions with an owner's rights; closed by their creator.
+        builds: shared by all actions of a run.
         attempts: the highest number of attempts of any step.
     """
 
@@ -34,6 +48,7 @@ class ActionContext:
     run_id: str
     budget: Budget | None = None
     owners: OwnerSessions = field(default_factory=OwnerSessions)
+    builds: BuildWaits = field(default_factory=BuildWaits)
     attempts: int = field(default=0)
 
     @property

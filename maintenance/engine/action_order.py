@@ -1,14 +1,18 @@
 """The order of a run's actions: which come last, and which may not run in parallel.
 
 ANALYZE and VACUUM come last, since a refresh, swap, drain or dropped partition makes earlier
-statistics stale. Actions that lock the same relation would wait for each other. A concurrent
-index build waits for every older snapshot of the database, so it runs alone.
+statistics stale. Before them comes what may take hours and can wait. Actions that lock the same
+relation would wait for each other. A concurrent index build waits for every older snapshot of the
+database, so it runs alone.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from maintenance.engine.actions import RECURRING, Action
+from maintenance.engine.actions import RECURRING, Action, ActionKind
+
+LENGTHY = frozenset({ActionKind.SPLIT_PARTITION})
+"""Kinds that may take hours, and that nothing else depends on."""
 
 
 class Rounds(NamedTuple):
@@ -25,7 +29,7 @@ class Rounds(NamedTuple):
 
 def rounds(actions: Iterable[Action]) -> Rounds:
     """Split actions into those that run first and those that run last."""
-    ordered = tuple(actions)
+    ordered = sorted(actions, key=lambda action: action.kind in LENGTHY)
     upkeep = tuple(action for action in ordered if is_upkeep(action))
     return Rounds(tuple(action for action in ordered if not is_upkeep(action)), upkeep)
 

@@ -19,6 +19,7 @@ class ActionKind(StrEnum):
     CREATE_DEFAULT = "create_default"
     DRAIN_DEFAULT = "drain_default"
     SWAP_DEFAULT = "swap_default"
+    SPLIT_PARTITION = "split_partition"
     REPAIR_PARTITION = "repair_partition"
     REMOVE_LEFTOVERS = "remove_leftovers"
     FINALIZE_DETACH = "finalize_detach"
@@ -94,6 +95,8 @@ class HeldBy(StrEnum):
     DROPS_NOT_ALLOWED = "drops_not_allowed"
     REWRITES_NOT_ALLOWED = "rewrites_not_allowed"
     NO_ROLLOUT = "no_rollout"
+    WAVE_NOT_DUE = "wave_not_due"
+    WAVE_NOT_CHOSEN = "wave_not_chosen"
     UNDONE = "undone"
 
 
@@ -175,6 +178,10 @@ class Step:
             the one that the run made.
         when: of a step that undoes: a condition on the catalog, as SQL, without which there is
             nothing for it to do.
+        kept_if: of a step that undoes: an SQL expression for why its action is not undone at all,
+            as text; null if it can be.
+        is_long: whether its statements read or rewrite all rows, and so take as long as they need
+            once they have the locks. Those locks are waited for within the timeouts all the same.
     """
 
     statements: tuple[str, ...]
@@ -186,6 +193,8 @@ class Step:
     makes: str | None = None
     removes: str | None = None
     when: str | None = None
+    kept_if: str | None = None
+    is_long: bool = False
 
     @property
     def sql(self) -> tuple[str, ...]:

@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
 from maintenance.engine.action_context import ActionContext
+from maintenance.engine.progress import BuildProgress
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import (
@@ -24,6 +26,10 @@ from maintenance.server.session import (
 )
 
 EVERY_S = 0.2
+FIRST_AFTER_S = 1.0
+"""Seconds before the session is opened, unless the OID of the new index is wanted: most builds have
+ended by then."""
+
 TELL_EVERY_S = 5.0
 """Seconds between two lines on how far a build is."""
 
@@ -34,10 +40,14 @@ class Watch:
 
     Attributes:
         gave_up: why the build was canceled.
+        holder: facts about the session that it waited for then.
+        index_oid: of the new index, as soon as it is known.
         over: set when the build has ended.
     """
 
     gave_up: str | None = None
+    holder: dict[str, Any] = field(default_factory=dict[str, Any])
+    index_oid: int | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -93,7 +103,9 @@ def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
     except psycopg.Error as exc:
         if watch.gave_up is not None and not connection.broken:
             raise LockNotAcquiredError(
-                f"{statement}: {watch.gave_up}", hint="end that session; retried on the next run"
+                f"{statement}: {watch.gave_up}",
+                hint="end that session; retried on the next run",
+                holder=watch.holder,
             ) from exc
         error = to_error(exc, statement)
         path = context.policy.database.search_path
@@ -101,6 +113,8 @@ def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
 
 
 def _watch(context: ActionContext, note_index: Callable[[int], None] | None, watch: Watch) -> None:
+    if watch.over.wait(EVERY_S if note_index is not None else FIRST_AFTER_S):
+        return
     policy = context.policy
     url = policy.database.url
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
@@ -125,29 +139,37 @@ def _follow(
 ) -> None:
     pid = process_of(context.connection)
     patience = context.policy.locks.give_up_after.total_seconds()
-    noted: int | None = None
     waited_for, since = None, time.monotonic()
     told_at = since
-    while not watch.over.wait(EVERY_S):
+    while not watch.over.is_set():
         (row,) = fetch(session, "bloat", "find_build", {"pid": pid})
-        if row.index_oid is not None and row.index_oid != noted:
+        if row.index_oid is not None and row.index_oid != watch.index_oid:
             if note_index is not None:
                 note_index(row.index_oid)
-            noted = row.index_oid
+            watch.index_oid = row.index_oid
         if row.locker_pid != waited_for:
             waited_for, since = row.locker_pid, time.monotonic()
             if waited_for is not None:
                 context.progress(f"the index build waits for pid {waited_for} ({row.locker})")
         if row.phase is not None and time.monotonic() - told_at >= TELL_EVERY_S:
             told_at = time.monotonic()
-            context.progress(f"the index build: {_how_far(row.phase, row.done_fraction)}")
+            context.progress(BuildProgress.of(row.phase, row.done_fraction))
         if waited_for is not None and time.monotonic() - since > patience:
             watch.gave_up = (
                 f"canceled after waiting {patience:.0f} s for pid {waited_for} ({row.locker})"
             )
+            watch.holder = _facts(row)
             context.connection.cancel_safe()
             since = time.monotonic()
+        watch.over.wait(EVERY_S)
 
 
-def _how_far(phase: str, fraction: float | None) -> str:
-    return phase if fraction is None else f"{phase}, {fraction:.0%}"
+def _facts(row: Any) -> dict[str, Any]:
+    """Return what is known of the session that a build waits for, without its query."""
+    start = row.locker_query_start
+    return {
+        "pid": row.locker_pid,
+        "role": row.locker_role,
+        "application": row.locker,
+        "query_start": start.isoformat() if start is not None else None,
+    }

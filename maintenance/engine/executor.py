@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from maintenance.engine.action_context import ActionContext, Executor
+from maintenance.engine.action_context import ActionContext, BuildWaits, Executor
 from maintenance.engine.action_order import is_upkeep, rounds
 from maintenance.engine.actions import UNSEEN, Action, ActionKind, Hold
 from maintenance.engine.kept_steps import step_as_json
@@ -20,7 +20,9 @@ from maintenance.engine.steps import run_steps
 from maintenance.engine.time_budget import Budget
 from maintenance.errors import (
     BudgetError,
+    ContinuedError,
     HeldError,
+    LockNotAcquiredError,
     MaintenanceError,
     NotNeededError,
     UnreachableError,
@@ -30,7 +32,7 @@ from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, report_counters
 from maintenance.store import Journal
 
-_NO_FAILURE = (NotNeededError, BudgetError)
+_NO_FAILURE = (NotNeededError, BudgetError, ContinuedError)
 
 
 class Outcome(StrEnum):
@@ -130,12 +132,13 @@ def run(
     ordered = (*work, *upkeep)
     journal.intend([_record(action, place) for place, action in enumerate(ordered, first_place)])
     results: list[Result] = []
-    owners = OwnerSessions()
+    owners, builds = OwnerSessions(), BuildWaits()
 
     def perform(connection: Connection, action: Action) -> Result:
         action_context = context(connection)
         action_context.budget = registry.budgets.get(action.kind)
         action_context.owners = owners
+        action_context.builds = builds
         return _perform(action_context, action, registry.executors.get(action.kind, run_steps))
 
     try:
@@ -206,8 +209,25 @@ def _perform(context: ActionContext, action: Action, execute: Executor) -> Resul
     except MaintenanceError as failure:
         exc = _naming_owner_code(context, failure)
         outcome = Outcome.SKIPPED if isinstance(exc, _NO_FAILURE) else Outcome.FAILED
-        return Result(action, outcome, context.attempts, took_ms(), error=_text(exc), cause=exc)
+        return Result(
+            action,
+            outcome,
+            context.attempts,
+            took_ms(),
+            error=_text(exc),
+            cause=exc,
+            detail=_blocked(exc),
+        )
     return Result(action, Outcome.DONE, context.attempts, took_ms(), detail=dict(detail))
+
+
+BLOCKED_BY = "blocked_by"
+"""In the details of an action that waited for a lock in vain: facts about the session."""
+
+
+def _blocked(exc: MaintenanceError) -> dict[str, Any]:
+    """Return by whom a failed action was blocked; nothing if it was not."""
+    return {BLOCKED_BY: exc.holder} if isinstance(exc, LockNotAcquiredError) else {}
 
 
 def _naming_owner_code(context: ActionContext, failure: MaintenanceError) -> MaintenanceError:

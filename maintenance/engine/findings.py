@@ -93,6 +93,7 @@ class FindingSpec:
             sent only to sinks that name its kind.
         is_of_server: whether its object is the server of the database or of the store.
         is_of_declaration: whether it is about the declared indexes of the policy alone.
+        is_of_check: whether only `check` and `init` look for it.
         reads: the readings it depends on. If one fails, the state of this kind is unknown: see
             `unknown_without`.
     """
@@ -106,6 +107,7 @@ class FindingSpec:
     is_advice: bool = False
     is_of_server: bool = False
     is_of_declaration: bool = False
+    is_of_check: bool = False
     reads: tuple[Reading, ...] = ()
 
 
@@ -128,6 +130,7 @@ def _kind(
     is_advice: bool = False,
     is_of_server: bool = False,
     is_of_declaration: bool = False,
+    is_of_check: bool = False,
     reads: tuple[Reading, ...] = (),
 ) -> str:
     kind = _Kind(name)
@@ -141,6 +144,7 @@ def _kind(
         is_advice=is_advice,
         is_of_server=is_of_server,
         is_of_declaration=is_of_declaration,
+        is_of_check=is_of_check,
         reads=reads,
     )
     return kind
@@ -173,6 +177,10 @@ class FindingKind(StrEnum):
     NOT_PARTITIONED = _kind(
         "not_partitioned", CONVERSION, PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
     )
+    CONVERSION_UNFINISHED = _kind("conversion_unfinished", CONVERSION, reads=(Reading.TABLE,))
+    CONVERSION_WAITING = _kind(
+        "conversion_waiting", CONVERSION, unit=Unit.SECONDS, reads=(Reading.TABLE,)
+    )
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
     )
@@ -184,6 +192,7 @@ class FindingKind(StrEnum):
         "partition_gap", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
     PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_SPANS_PERIODS = _kind("partition_spans_periods", PARTITIONS, reads=(Reading.TABLE,))
     PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=(Reading.TABLE,))
     DEFAULT_PARTITION_ROWS = _kind(
         "default_partition_rows", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROWS)
@@ -192,6 +201,9 @@ class FindingKind(StrEnum):
         "partition_time_zone_drift", PARTITIONS, reads=(Reading.TABLE,)
     )
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
+    PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
+    PARTITION_NAMES_DIFFER = _kind("partition_names_differ", is_fitness=True, is_of_check=True)
+    NOT_IN_POLICY = _kind("not_in_policy", is_fitness=True, is_of_check=True)
     STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))
@@ -230,6 +242,13 @@ class FindingKind(StrEnum):
     )
     INDEX_NOT_SCANNED = _kind(
         "index_not_scanned", INDEXES, unit=Unit.SECONDS, is_of_declaration=True
+    )
+    INDEX_BELOW_EXPECTATION = _kind(
+        "index_below_expectation",
+        INDEXES,
+        unit=Unit.TIMES,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
     )
     INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
@@ -386,6 +405,9 @@ class FindingKind(StrEnum):
         STATISTICS,
         is_of_run=True,
     )
+    INDEX_BUILD_POSTPONED = _kind(
+        "index_build_postponed", CONVERSION, INDEXES, BLOAT, is_of_run=True
+    )
     PAUSED = _kind("paused", PARTITIONS, STATISTICS, WORKLOAD, unit=Unit.SECONDS)
     STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)
     DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
@@ -428,6 +450,8 @@ class Finding:
         value: what was measured, beside `threshold`; both may be None.
         data: further facts, JSON-ready.
         subject: the subject that found it; empty if any run would find it.
+        promise: the end of the message, if it says what the next run does about it. It is replaced
+            by the reason where that action may not be executed.
     """
 
     kind: FindingKind
@@ -438,6 +462,7 @@ class Finding:
     threshold: float | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     subject: str = ""
+    promise: str = ""
 
     def __post_init__(self) -> None:
         """Escape control characters that names bring into the sentence; `object` has them as is."""

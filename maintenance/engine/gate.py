@@ -6,10 +6,12 @@ the run comes from.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
+from maintenance.engine.findings import Finding, Severity
 from maintenance.engine.plan import Plan
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.approvals import Approval, Approvals, is_approved
@@ -43,6 +45,7 @@ _OF_PARTITIONS = frozenset(
         ActionKind.CREATE_DEFAULT,
         ActionKind.DRAIN_DEFAULT,
         ActionKind.SWAP_DEFAULT,
+        ActionKind.SPLIT_PARTITION,
         ActionKind.REPAIR_PARTITION,
         ActionKind.REMOVE_LEFTOVERS,
         ActionKind.RESTORE_PARTITION,
@@ -89,6 +92,7 @@ class Gate:
     Attributes:
         approvals: of this database.
         pause: the pause that is active; None if there is none.
+        now: for what begins on a day; None if every day has come.
         undone: the runs that undid what an action is to bring about, by `Action.goal`.
     """
 
@@ -97,6 +101,7 @@ class Gate:
     approvals: Approvals = field(default_factory=dict[str, Approval])
     pause: Pause | None = None
     undone: Mapping[str, str] = field(default_factory=dict[str, str])
+    now: datetime | None = None
 
     def hold(self, action: Action) -> Hold | None:
         """Return why an action is not executed; None if it may be."""
@@ -122,14 +127,27 @@ class Gate:
         if drops and not (indexes is not None and indexes.allow_drop):
             text = "not run: indexes.allow_drop of the policy is false"
             return Hold(HeldBy.DROPS_NOT_ALLOWED, text)
+        if (early := self._early(action)) is not None:
+            return early
         rewrites = action.kind is ActionKind.ADD_COLUMN and bool(action.detail.get("rewrites"))
         if rewrites and not (indexes is not None and indexes.allow_rewrite):
             text = "not run: indexes.allow_rewrite of the policy is false"
             return Hold(HeldBy.REWRITES_NOT_ALLOWED, text)
         return None
 
+    def _early(self, action: Action) -> Hold | None:
+        """Return the hold of a declaration whose wave begins on a later day."""
+        wave = action.detail.get("wave") if action.kind in _OF_INDEXES else None
+        day = self.policy.indexes.waves.get(wave) if self.policy.indexes and wave else None
+        if day is None or self.now is None or self.now.astimezone(UTC).date() >= day:
+            return None
+        return Hold(HeldBy.WAVE_NOT_DUE, f"not run: wave {wave} begins on {day} (indexes.waves)")
+
     def mark(self, plan: Plan) -> Plan:
-        """Return a plan whose held actions, and those that require them, say why."""
+        """Return a plan whose held actions, and those that require them, say why.
+
+        Findings that promise such an action say it too.
+        """
         holds: dict[str, Hold] = {}
         for action in plan.actions:
             required = (holds[each] for each in action.after if each in holds)
@@ -137,7 +155,13 @@ class Gate:
             if hold is not None:
                 holds[action.id] = hold
         marked = (replace(each, held=holds.get(each.id)) for each in plan.actions)
-        return replace(plan, actions=tuple(marked)) if holds else plan
+        if not holds:
+            return plan
+        held = {
+            o: holds[each.id] for each in plan.actions if each.id in holds for o in _makes(each)
+        }
+        findings = tuple(_kept(each, held.get(each.object)) for each in plan.findings)
+        return replace(plan, actions=tuple(marked), findings=findings)
 
     def _unapproved(self, section: PartitionPolicy) -> Hold | None:
         if is_approved(self.policy, section, self.approvals):
@@ -175,6 +199,24 @@ class Gate:
         yield _Setting(f"mode of table {section.table}", section.mode)
         if action.kind in _OF_RETENTION and section.retention is not None:
             yield _Setting(f"retention.mode of table {section.table}", section.retention.mode)
+
+
+def _makes(action: Action) -> Iterator[str]:
+    """Yield the objects that an action is to bring about."""
+    yield action.object
+    if takes_name_of := action.detail.get("takes_name_of"):
+        yield str(takes_name_of)
+
+
+def _kept(finding: Finding, hold: Hold | None) -> Finding:
+    """Return a finding without a promise that is not kept."""
+    if hold is None or not finding.promise:
+        return finding
+    text = finding.message.removesuffix(finding.promise) + hold.text
+    data = {**finding.data, "held_by": hold.by.value}
+    # it is as the policy wants it, until that day
+    severity = Severity.INFO if hold.by is HeldBy.WAVE_NOT_DUE else finding.severity
+    return replace(finding, severity=severity, message=text, data=data, promise="")
 
 
 def paused(policy: Policy, pause: Pause) -> Hold:

@@ -1,16 +1,18 @@
 """Build and drop indexes concurrently, without lock timeouts, monitored, and without leftovers."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Step
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_monitor import Watch, run_watched, watched, without_timeouts
 from maintenance.engine.build_preflight import await_build
 from maintenance.errors import (
     EffectError,
     LockNotAcquiredError,
     MaintenanceError,
-    UnreachableError,
 )
 from maintenance.server.session import Connection, fetch, owner_search_path, run_sql
 
@@ -47,7 +49,7 @@ def oids_of(connection: Connection, names: list[str]) -> dict[str, int]:
     return {row.name: row.oid for row in rows}
 
 
-def build_index(context: ActionContext, step: Step) -> FoundIndex:
+def build_index(context: ActionContext, step: Step, *, is_urgent: bool = False) -> FoundIndex:
     """Build an index concurrently, after dropping what an incomplete build left.
 
     An index of that name that is valid already is returned as it is.
@@ -55,32 +57,31 @@ def build_index(context: ActionContext, step: Step) -> FoundIndex:
     Args:
         context: of the action.
         step: builds one index, whose name it knows.
+        is_urgent: whether it is built whatever the load of the server.
 
     Raises:
         LockNotAcquiredError: an old transaction was still open when the wait ended.
-        MaintenanceError: it can't be built; no leftover remains.
+        BuildPostponedError: the server was too busy until the wait ended, or its disk is too full.
+        MaintenanceError: it can't be built; what is left of it is dropped, or named in the hint.
     """
     name, table = str(step.makes), step.locks[0].object
     connection = context.connection
     found = _free(context, name, table)
     if found is not None and found.is_valid:
         return found
-    await_build(context, name, table)
+    await_build(context, name, table, is_urgent=is_urgent)
     with (
         without_timeouts(context),
         watched(context) as watch,
         owner_search_path(connection, context.policy.database.search_path),
     ):
-        _drop_leftover(context, name, table, watch)
+        if found is not None:
+            _drop_leftover(context, name, table, None, context.policy.locks.give_up_after)
         try:
             for statement in step.prepare:
                 run_sql(connection, statement)
-            run_watched(context, step.statements[0], watch)
-        except UnreachableError:
-            raise
-        except MaintenanceError as exc:
-            _clean_up(context, name, table, watch, exc)
-            raise
+            with cleaned_up(context, partial(_clean_up, name, table, watch)):
+                run_watched(context, step.statements[0], watch)
         finally:
             if step.prepare and not connection.closed and not connection.broken:
                 run_sql(connection, "RESET default_tablespace")
@@ -124,20 +125,20 @@ def _free(context: ActionContext, name: str, table: str) -> FoundIndex | None:
     return found
 
 
-def _drop_leftover(context: ActionContext, name: str, table: str, watch: Watch) -> None:
-    found = _free(context, name, table)
-    if found is None or found.is_valid:
-        return
-    context.progress(f"{name}: dropping the invalid index of an incomplete build")
-    run_watched(context, f"DROP INDEX CONCURRENTLY {name}", watch)
-
-
 def _clean_up(
-    context: ActionContext, name: str, table: str, watch: Watch, cause: MaintenanceError
+    name: str, table: str, watch: Watch, context: ActionContext, within: timedelta
 ) -> None:
-    """Drop the leftover of the failed build; if that fails, the next run drops it."""
-    try:
-        _drop_leftover(context, name, table, watch)
-    except MaintenanceError as exc:
-        cause.add_note(f"its invalid index was not dropped: {exc}")
-        context.progress(f"{name}: its invalid index is dropped by the next run: {exc}")
+    """Drop what a build left that did not end."""
+    _drop_leftover(context, name, table, watch.index_oid, within)
+
+
+def _drop_leftover(
+    context: ActionContext, name: str, table: str, oid: int | None, within: timedelta
+) -> None:
+    """Drop the invalid index of an incomplete build, by its OID, or else by its name and table."""
+    found = find_index(context.connection, name) if oid is None else None
+    own = oids_of(context.connection, [table]).get(table)
+    if found is not None and found.table_oid == own:
+        oid = found.oid
+    if oid is not None:
+        drop_unusable(context, oid, within)

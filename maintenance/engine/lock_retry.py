@@ -207,7 +207,7 @@ class LockRetry:
         """
         if step.concurrent:
             # Waits for older transactions are lock waits too, and writers may queue behind them.
-            with _timeouts(connection, self.lock_timeout, self.statement_timeout):
+            with session_timeouts(connection, self.lock_timeout, self.statement_timeout):
                 run_sql(connection, step.statements[0])
         else:
             run_sql(connection, self.transaction(step))
@@ -220,9 +220,10 @@ class LockRetry:
         short = milliseconds(self.lock_timeout)
         whole = milliseconds(self.give_up_after)
         harmless = [lock for lock in step.locks if not lock.mode.blocks_writers]
-        blocking = len(harmless) < len(step.locks)
+        blocking = [lock for lock in step.locks if lock.mode.blocks_writers]
         # One statement may wait for several locks; they share one lock timeout.
         limit = short + short // 5 if blocking else whole
+        taken = blocking if step.is_long else ()
         parts = [
             f"SAVEPOINT {_TRY}" if step.one_snapshot else "BEGIN",
             f"SET LOCAL lock_timeout = {patient}",
@@ -231,7 +232,9 @@ class LockRetry:
             f"SET LOCAL lock_timeout = {short}",
             *_as_wanted(step.prepare, owner, whole),
             f"SET LOCAL statement_timeout = {limit}",
-            *_as_wanted(step.statements, owner, limit),
+            *(f"LOCK TABLE {lock.object} IN {lock.mode} MODE" for lock in taken),
+            *(["SET LOCAL statement_timeout = 0"] if step.is_long else []),
+            *_as_wanted(step.statements, owner, 0 if step.is_long else limit),
             end,
         ]
         return ";\n".join(parts)
@@ -246,15 +249,19 @@ class LockRetry:
         self, connection: Connection, locks: Sequence[Lock], attempts: int
     ) -> MaintenanceError:
         wanted = ", ".join(f"{lock.mode} on {lock.object}" for lock in locks)
+        rows = _find_holders(connection, locks)
         return LockNotAcquiredError(
             f"{wanted}: not acquired in {attempts} attempts over"
-            f" {readable_span(self.give_up_after)}; {_holders(connection, locks)}",
+            f" {readable_span(self.give_up_after)}; {_described(rows)}",
             hint="end that session, or wait for it; retried on the next run",
+            holder=_facts(rows[0]) if rows else None,
         )
 
 
 @contextmanager
-def _timeouts(connection: Connection, lock: timedelta, statement: timedelta) -> Generator[None]:
+def session_timeouts(
+    connection: Connection, lock: timedelta, statement: timedelta
+) -> Generator[None]:
     """Change a session's timeouts for the length of a block; outside a transaction."""
     shown = connection.execute(f"{_SHOW_TIMEOUTS}; {_set_timeouts(lock, statement)}".encode())
     (before_lock,) = shown.fetchone() or ("0",)
@@ -314,11 +321,35 @@ def _undo(connection: Connection, step: Step) -> None:
 
 def _holders(connection: Connection, locks: Sequence[Lock]) -> str:
     """Describe the blocking sessions, oldest transaction first."""
+    return _described(_find_holders(connection, locks))
+
+
+def _find_holders(connection: Connection, locks: Sequence[Lock]) -> Sequence[Any] | None:
+    """Return the blocking sessions, oldest transaction first; None if they could not be read."""
     pairs = [(lock.object, mode) for lock in locks for mode in lock.mode.conflicts]
     parameters = {"relations": [name for name, _ in pairs], "modes": [mode for _, mode in pairs]}
     try:
-        rows = fetch(connection, "catalog", "list_lock_holders", parameters)
+        return fetch(connection, "catalog", "list_lock_holders", parameters)
     except psycopg.Error:
+        return None
+
+
+def _facts(row: Any) -> dict[str, Any]:
+    """Return what is known of a blocking session, without its query, which may have data."""
+    return {
+        "pid": row.pid,
+        "prepared": row.gid,
+        "role": row.role,
+        "application": row.application or None,
+        "state": row.state,
+        "query_start": row.query_start.isoformat() if row.query_start is not None else None,
+        "lock": row.mode,
+        "relation": row.relation,
+    }
+
+
+def _described(rows: Sequence[Any] | None) -> str:
+    if rows is None:
         return "holder unknown"
     return "; ".join(_holder(row) for row in rows) or "the holder has ended"
 

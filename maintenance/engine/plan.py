@@ -1,7 +1,7 @@
 """A plan: actions and findings, in an order that depends only on their content."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from maintenance.engine.actions import Action, ActionKind
@@ -23,11 +23,16 @@ class Skip(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The actions to execute, in order, and the findings for the operator."""
+    """The actions to execute, in order, and the findings for the operator.
+
+    Attributes:
+        facts: what subjects observed that is worth showing without being a finding, JSON-ready.
+    """
 
     actions: tuple[Action, ...] = ()
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skip, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         """Check that there is one finding per kind and object."""
@@ -57,4 +62,5 @@ def join(plans: Iterable[Plan]) -> Plan:
         actions=tuple(action for action in actions if not action.is_void),
         findings=tuple(findings.values()),
         skipped=tuple(skip for plan in ordered for skip in plan.skipped),
+        facts={name: fact for plan in ordered for name, fact in plan.facts.items()},
     )

@@ -101,10 +101,24 @@ def _changes(reviewed: ReviewedPlan, policy_hash: str, now: Mapping[str, Action]
         # Through JSON, as in the file: a tuple becomes a list there.
         actual = json.loads(json.dumps(planned.as_json()))
         if action["preconditions"] != actual["preconditions"]:
-            yield f"{name}: its table has changed since the review"
+            changed = _changed_facts(action["preconditions"], actual["preconditions"])
+            yield f"{name}: {changed} changed since the review"
         different = [key for key in COMPARED if action[key] != actual[key]]
         if different and different != ["preconditions"]:
             yield f"{name}: changed {', '.join(different)}"
+
+
+_FACTS = {
+    "definition": "its definition has",
+    "leaves": "the partitions of its table have",
+    "new": "the index that replaces it has",
+}
+"""What preconditions are about, in words; most are about the table."""
+
+
+def _changed_facts(reviewed: Mapping[str, Any], actual: Mapping[str, Any]) -> str:
+    keys = [key for key in reviewed.keys() | actual.keys() if reviewed.get(key) != actual.get(key)]
+    return " and ".join(sorted({_FACTS.get(key, "its table has") for key in keys}))
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:

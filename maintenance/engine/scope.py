@@ -16,6 +16,7 @@ class Request:
             empty means the policy's window. Such a run retires nothing.
         archives: keys of periods to archive. Such a run retires nothing.
         rebuild: whether the view `table` is replaced by its definition.
+        waves: numbers of the waves of declarations to roll out; empty means all.
         again: whether what was undone is carried out again.
         max_per_run: overrides the limit of retention; None keeps the policy's.
         forced: whether views are refreshed although nothing has changed, and `table` is analyzed
@@ -32,6 +33,7 @@ class Request:
     rebuild: bool = False
     rollout: bool = True
     again: bool = False
+    waves: tuple[int, ...] = ()
     forced: bool = False
     vacuum: bool = False
 
@@ -42,7 +44,7 @@ class Request:
     @property
     def is_of_everything(self) -> bool:
         """Whether it looks at all objects, whatever it may change."""
-        return replace(self, rollout=True, forced=False) == EVERYTHING
+        return replace(self, rollout=True, waves=(), forced=False) == EVERYTHING
 
     @property
     def carried_out(self) -> "Request":

@@ -1,6 +1,8 @@
 """Carry out the steps that undo an action: each only if there is something for it to do."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 
@@ -9,7 +11,15 @@ from maintenance.engine.actions import Step
 from maintenance.engine.build_preflight import await_drop
 from maintenance.engine.index_build import build_index, oids_of
 from maintenance.engine.steps import run_step
-from maintenance.server.session import Connection, owner_search_path, to_error
+from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
+from maintenance.names import is_helper
+from maintenance.server.session import (
+    Connection,
+    local_owner_path,
+    owner_search_path,
+    to_error,
+)
+from maintenance.server.statements import Ours
 
 
 def run_undo(
@@ -32,23 +42,47 @@ def run_undo(
     """
     n_run = 0
     kept: list[str] = []
+    built: list[Step] = []
     for step in steps:
         if not _applies(context.connection, step):
             continue
         if step.removes is not None and _is_another(context.connection, step.removes, made):
             kept.append(step.removes)
             continue
-        _run(context, step)
+        try:
+            _run(context, step)
+        except (UnreachableError, LockNotAcquiredError):
+            raise
+        except MaintenanceError as exc:
+            _drop_helpers(context, built, exc)
+            raise
         n_run += 1
+        if step.builds_index:
+            built.append(step)
     return n_run, kept
+
+
+def _drop_helpers(context: ActionContext, built: Sequence[Step], cause: MaintenanceError) -> None:
+    """Drop indexes under reserved names, which serve only a later step that was refused."""
+    for step in built:
+        if step.makes is None or not is_helper(step.makes):
+            continue
+        statement = f"DROP INDEX CONCURRENTLY IF EXISTS {step.makes}"
+        try:
+            run_step(context, Step((statement,), locks=step.locks, concurrent=True))
+        except MaintenanceError as exc:
+            cause.add_note(f"{step.makes} was not dropped: {exc}")
 
 
 def _run(context: ActionContext, step: Step) -> None:
     if step.builds_index:
-        build_index(context, step)
+        build_index(context, step, is_urgent=True)
     elif step.drops_index:
         await_drop(context, str(step.removes), step.locks[0].object)
         run_step(context, step)
+    elif any("REFRESH MATERIALIZED VIEW " in each for each in step.statements):
+        path = Ours(local_owner_path(context.policy.database.search_path))
+        context.run(replace(step, statements=(path, *step.statements)))
     elif not step.concurrent:
         context.run(step)
     else:  # ANALYZE evaluates the owner's expressions
@@ -56,15 +90,30 @@ def _run(context: ActionContext, step: Step) -> None:
             context.run(step)
 
 
+def why_kept(connection: Connection, steps: Sequence[Step]) -> str | None:
+    """Return why nothing of an action is undone, as its steps tell; None if it can be.
+
+    Raises:
+        MaintenanceError: the catalog could not be read.
+    """
+    for condition in dict.fromkeys(step.kept_if for step in steps if step.kept_if is not None):
+        reason = _asked(connection, condition)
+        if reason is not None:
+            return str(reason)
+    return None
+
+
 def _applies(connection: Connection, step: Step) -> bool:
     """Whether the catalog shows that a step has something to do."""
-    if step.when is None:
-        return True
+    return step.when is None or bool(_asked(connection, step.when))
+
+
+def _asked(connection: Connection, expression: str) -> Any:
     try:
-        row = connection.execute(f"SELECT ({step.when})".encode()).fetchone()
+        row = connection.execute(f"SELECT ({expression})".encode()).fetchone()
     except psycopg.Error as exc:
         raise to_error(exc, "looking for what is to be undone") from exc
-    return bool(row and row[0])
+    return row[0] if row else None
 
 
 def _is_another(connection: Connection, name: str, made: Mapping[str, int]) -> bool:

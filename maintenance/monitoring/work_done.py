@@ -110,6 +110,7 @@ _WORDS: Mapping[str, _Words] = {
     ActionKind.CREATE_DEFAULT: _Words("created", "default partition", "table"),
     ActionKind.DRAIN_DEFAULT: _Words("moved rows out of", "default partition", "table"),
     ActionKind.SWAP_DEFAULT: _Words("replaced", "default partition", "table"),
+    ActionKind.SPLIT_PARTITION: _Words("split", "partition", "table"),
     ActionKind.REPAIR_PARTITION: _Words("repaired", "partition", "table"),
     ActionKind.REMOVE_LEFTOVERS: _Words("removed leftovers of", "table"),
     ActionKind.FINALIZE_DETACH: _Words("finished detaching", "partition", "table"),

@@ -15,8 +15,8 @@ from maintenance.formatting import readable_size
 from maintenance.names import slug
 from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import Metadata
-from maintenance.orchestration.partition_assets import GROUP, partitions_key, show_present
-from maintenance.orchestration.partitions_defs import partition_set
+from maintenance.orchestration.partition_assets import GROUP, show_present
+from maintenance.orchestration.partitions_defs import partition_set, partitions_key
 from maintenance.orchestration.resources import Maintainer, fail_if_undone, is_held
 from maintenance.orchestration.subject_asset import face, make_asset
 from maintenance.policy import Archive, PartitionPolicy, Policy

@@ -23,6 +23,8 @@ from maintenance.orchestration.analytics_assets import (
 from maintenance.orchestration.archive_assets import archives_asset
 from maintenance.orchestration.bloat_sensor import bloat_sensor
 from maintenance.orchestration.broken_policies import Hosts, hosts_of
+from maintenance.orchestration.conversion_job import convert_job
+from maintenance.orchestration.conversion_metadata import converts
 from maintenance.orchestration.digest_asset import digest_asset
 from maintenance.orchestration.form_job import is_by_hand
 from maintenance.orchestration.health_assets import health_assets
@@ -35,6 +37,7 @@ from maintenance.orchestration.jobs import (
     nightly,
     refreshes,
     retention,
+    scheduled_rollout,
     weekly,
 )
 from maintenance.orchestration.matview_assets import (
@@ -123,7 +126,10 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         whole.append(statistics_asset(policy))
     if has_declarations(policy):
         whole.append(indexes_asset(policy))
-        jobs += [index_rollout(policy), undo_job(policy)]
+        if policy.schedules.index_rollout == "never":
+            jobs.append(index_rollout(policy))
+        else:
+            schedules.append(scheduled_rollout(policy))
     reviewed = [index_usage_asset(policy)] if policy.indexes is not None else []
     if any(section.retention for section in sections):
         assets.append(retention_asset(policy))
@@ -143,6 +149,8 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     summary = [digest_asset(policy, shown, linked)] if shown else []
     by_hand = [
         *([restore_job(policy)] if archived else []),
+        *([convert_job(policy)] if converts(policy) else []),
+        *([undo_job(policy)] if has_declarations(policy) or converts(policy) else []),
         *([*alert_jobs(policy), *_mode_jobs(policy)] if shown or reviewed else []),
     ]
     return dg.Definitions(

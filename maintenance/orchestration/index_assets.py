@@ -10,8 +10,11 @@ from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
 from maintenance.names import quote
-from maintenance.orchestration.markdown import code, sql, table
+from maintenance.orchestration.markdown import code, plain, sql, table
+from maintenance.orchestration.metadata import Metadata
+from maintenance.orchestration.rollout_assets import service_metadata
 from maintenance.orchestration.subject_asset import Frame, face, subject_asset
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.subjects.indexes import INDEXES
 
@@ -53,8 +56,39 @@ def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     declared = frozenset(k for k in FindingKind if k.spec.is_of_declaration)
     frame = Frame(policy, INDEXES, arguments, left_out=declared)
-    return subject_asset(
-        frame, lambda _, report: advice_metadata(report.findings), Request(rollout=False)
+    return subject_asset(frame, lambda _, report: _describe(report), Request(rollout=False))
+
+
+def _describe(report: Report) -> Metadata:
+    return {
+        **advice_metadata(report.findings),
+        **review_metadata(report.findings),
+        **service_metadata(report.facts),
+    }
+
+
+def review_metadata(findings: Sequence[Finding]) -> Metadata:
+    """Return the verdicts on the indexes that runs built a week ago, as a table."""
+    reviewed = [f for f in findings if f.kind is FindingKind.INDEX_REVIEW]
+    if not reviewed:
+        return {}
+    rows = [_reviewed(each) for each in sorted(reviewed, key=lambda each: each.object)]
+    return {"reviews": table(_REVIEW_HEAD, rows)}
+
+
+_REVIEW_HEAD = ("index", "verdict", "scans:", "queries that use it", "times faster:", "expected")
+
+
+def _reviewed(finding: Finding) -> Sequence[str]:
+    data = finding.data
+    ratio = data["ratio"]
+    return (
+        code(finding.object),
+        plain(data["verdict"]),
+        f"{data['scans']:,}",
+        f"{data['queries_using']} of {data['queries']}",
+        f"{ratio:g}" if ratio is not None else "not proven",
+        f"{data['expected']:g}x: {data['expectation']}" if data["expected"] is not None else "",
     )
 
 

@@ -12,8 +12,7 @@ from maintenance.orchestration.crons import cron_name
 from maintenance.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from maintenance.orchestration.digest_asset import digest_key
 from maintenance.orchestration.matview_assets import matview_key
-from maintenance.orchestration.partition_assets import partitions_key
-from maintenance.orchestration.partitions_defs import keys_ahead, range_tags
+from maintenance.orchestration.partitions_defs import keys_ahead, partitions_key, range_tags
 from maintenance.orchestration.retention_assets import retention_key, run_config
 from maintenance.orchestration.rollout_assets import indexes_key, rollout_config
 from maintenance.orchestration.run_mode import Mode
@@ -123,6 +122,21 @@ def index_rollout(policy: Policy) -> UnresolvedAssetJobDefinition:
         [indexes_key(policy)],
         "Builds, replaces and drops indexes as declared, with `mode: APPLY`; else shows the plan.",
         config=rollout_config(policy, Mode.PLAN),
+    )
+
+
+def scheduled_rollout(policy: Policy) -> dg.ScheduleDefinition:
+    """Build the schedule of the job `<db>_index_rollout`, which rolls out waves that have begun."""
+    job = index_rollout(policy)
+    cron = policy.schedules.index_rollout
+    return dg.ScheduleDefinition(
+        name=job.name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Rolls out declared indexes, by waves (cron {cron}, UTC).",
+        run_config=rollout_config(policy, Mode.APPLY),
     )
 
 

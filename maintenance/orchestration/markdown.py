@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from maintenance.formatting import visible, visible_lines
+from maintenance.redaction import redact_comment
 
 SHOWN = 200
 """Maximum number of statements shown."""
@@ -43,7 +44,7 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def sql(statements: Sequence[str]) -> dg.MarkdownMetadataValue:
     """Return statements as a code block to copy; only the first ones if there are many."""
-    text = visible_lines(";\n".join(statements[:SHOWN]))
+    text = visible_lines(";\n".join(map(redact_comment, statements[:SHOWN])))
     more = len(statements) - SHOWN
     rest = f"\n-- and {more:,} more" if more > 0 else ""
     fence = "`" * max(3, _longest_run(text) + 1)

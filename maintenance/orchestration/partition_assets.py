@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 
 from maintenance.engine.executor import Outcome
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.formatting import visible
-from maintenance.names import slug
+from maintenance.orchestration.conversion_metadata import LiveProgress, show_conversions
 from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import (
     Metadata,
@@ -17,7 +18,7 @@ from maintenance.orchestration.metadata import (
     period_metadata,
     shared_metadata,
 )
-from maintenance.orchestration.partitions_defs import partition_set
+from maintenance.orchestration.partitions_defs import partition_set, partitions_key
 from maintenance.orchestration.resources import Maintainer, fail_if_undone, is_held
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face, make_asset
 from maintenance.pipeline.run import Report
@@ -26,11 +27,6 @@ from maintenance.subjects.conversion import CONVERSION
 from maintenance.subjects.partitions import PARTITIONS
 
 GROUP = "partitions"
-
-
-def partitions_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
-    """Return the asset key of a table's partitions: `<db>/partitions/<table>`."""
-    return dg.AssetKey([policy.database.name, "partitions", slug(section.table)])
 
 
 def partitions_asset(
@@ -66,7 +62,7 @@ def partitions_asset(
         present |= shared_metadata(policy, section, report, set(keys) - present.keys())
         there = {key: present[key] for key in keys if key in present}
         fail_if_undone(report)
-        if is_held(report) and len(there) < len(keys):
+        if len(there) < len(keys) and (is_held(report) or awaits_conversion(section, report)):
             show_present(context, arguments["key"], there)
             return
         for key, metadata in there.items():
@@ -77,10 +73,20 @@ def partitions_asset(
     return make_asset({**arguments, "output_required": False}, ensure_partitions)
 
 
+def awaits_conversion(section: PartitionPolicy, report: Report) -> bool:
+    """Whether the table is to become partitioned later, so that it has no partitions yet."""
+    return any(
+        finding.kind is FindingKind.NOT_PARTITIONED
+        and finding.object == str(section.table)
+        and finding.severity is not Severity.ERROR
+        for finding in report.findings
+    )
+
+
 def show_present(
     context: dg.AssetExecutionContext, key: dg.AssetKey, present: Mapping[str, Metadata]
 ) -> None:
-    """Materialize only the periods that exist, in a run whose other periods are held."""
+    """Materialize only the periods that exist, in a run whose other periods have to wait."""
     for period, metadata in present.items():
         context.log_event(
             dg.AssetMaterialization(asset_key=key, partition=period, metadata=metadata)
@@ -109,12 +115,16 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
             "the failed check names the table, the value and the threshold, and says what to do."
         ),
     )
-    frame = Frame(policy, PARTITIONS, arguments)
+    frame = Frame(policy, PARTITIONS, arguments, further=CONVERSION.finding_kinds)
 
     def take_stock(
         context: dg.AssetExecutionContext, maintainer: Maintainer
     ) -> Iterator[AssetResult]:
-        report = maintainer.apply(context, policy, PARTITIONS.name, first=[CONVERSION.name])
+        live = LiveProgress(policy, context)
+        report = maintainer.apply(
+            context, policy, PARTITIONS.name, first=[CONVERSION.name], also=live
+        )
+        show_conversions(policy, context, report)
         for event in repaired(policy, report):
             context.log_event(event)
         yield from frame.results(report, lambda: inventory_metadata(policy, report))

@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
+from maintenance.names import slug
 from maintenance.partition_set.expected import current_period, horizon
 from maintenance.partition_set.expiry import kept_since
 from maintenance.periods import Interval, period_of
-from maintenance.policy import PartitionPolicy
+from maintenance.policy import PartitionPolicy, Policy
 
 _CRONS = {
     Interval.DAY: "0 0 * * *",
@@ -20,6 +21,11 @@ _CRONS = {
     Interval.QUARTER: "0 0 1 */3 *",
     Interval.YEAR: "0 0 1 1 *",
 }
+
+
+def partitions_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
+    """Return the asset key of a table's partitions: `<db>/partitions/<table>`."""
+    return dg.AssetKey([policy.database.name, "partitions", slug(section.table)])
 
 
 def partition_set(policy: PartitionPolicy, now: datetime) -> dg.TimeWindowPartitionsDefinition:

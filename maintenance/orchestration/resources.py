@@ -8,9 +8,10 @@ import dagster as dg
 
 from maintenance.alerts.models import Alert
 from maintenance.alerts.trial_message import SinkReport, check_sinks
+from maintenance.engine.actions import Action
 from maintenance.engine.executor import Outcome
 from maintenance.engine.gate import Origin
-from maintenance.engine.lock_retry import Progress
+from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.target import Target
 from maintenance.errors import HeldError, MaintenanceError
@@ -35,12 +36,13 @@ class Maintainer(dg.ConfigurableResource[None]):
 
     def apply(
         self,
-        context: dg.AssetExecutionContext,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
         policy: Policy,
         subject: str,
         request: Request = EVERYTHING,
         *,
         first: Sequence[str] = (),
+        also: Progress = silent,
     ) -> Report:
         """Apply one subject of a policy.
 
@@ -50,6 +52,7 @@ class Maintainer(dg.ConfigurableResource[None]):
             subject: its name.
             request: work beyond the policy.
             first: subjects that act before it, in the same run.
+            also: takes each line of progress too.
 
         Raises:
             dagster.Failure: the server can't be reached, or an error that a retry does not fix.
@@ -59,13 +62,13 @@ class Maintainer(dg.ConfigurableResource[None]):
                 policy,
                 only=[*first, subject],
                 request=request,
-                progress=_log_of(context),
+                progress=_both(_log_of(context), also),
                 origin=origin_of(context.run.tags),
             )
 
     def plan(
         self,
-        context: dg.AssetExecutionContext,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
         policy: Policy,
         subject: str,
         request: Request = EVERYTHING,
@@ -225,6 +228,14 @@ def _log_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Progre
     return lambda line: context.log.info("%s", visible(line))
 
 
+def _both(first: Progress, second: Progress) -> Progress:
+    def tell(line: str) -> None:
+        first(line)
+        second(line)
+
+    return tell
+
+
 @contextmanager
 def _as_failure() -> Generator[None]:
     try:
@@ -242,6 +253,12 @@ def is_held(report: Report) -> bool:
     return any(isinstance(result.cause, HeldError) for result in report.results)
 
 
+def _name(action: Action) -> str:
+    """Return the object of an action; of one on a period, the table with the period."""
+    is_of_period = action.table is not None and action.period is not None
+    return f"{action.table} {action.period}" if is_of_period else action.object
+
+
 def fail_if_undone(report: Report) -> None:
     """Fail the run if an action failed or was refused.
 
@@ -249,8 +266,7 @@ def fail_if_undone(report: Report) -> None:
         dagster.Failure: names every such action, with the reason.
     """
     undone = [
-        f"{result.action.kind} {result.action.table} {result.action.period or ''}"
-        f" {result.outcome}: {result.error}"
+        f"{result.action.kind} {_name(result.action)} {result.outcome}: {result.error}"
         for result in report.results
         if result.outcome in (Outcome.FAILED, Outcome.REFUSED)
     ]

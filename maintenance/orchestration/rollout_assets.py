@@ -30,6 +30,11 @@ from maintenance.policy.declarations import (
     IndexDeclaration,
 )
 from maintenance.subjects.indexes import INDEXES
+from maintenance.subjects.indexes.declared.query_service import (
+    DECLARED_QUERIES,
+    Service,
+    said_json,
+)
 
 GROUP = "indexes"
 
@@ -44,6 +49,10 @@ class RolloutConfig(dg.Config):
     mode: Mode = Field(
         default=Mode.PLAN,
         description="PLAN is a dry run, APPLY builds, replaces and drops what is declared.",
+    )
+    waves: list[int] = Field(
+        default=[],
+        description="The waves to roll out; without any, all that have begun (indexes.waves).",
     )
 
 
@@ -101,11 +110,12 @@ def _report(
     context: dg.AssetExecutionContext, config: RolloutConfig, maintainer: Maintainer, policy: Policy
 ) -> Report:
     """Roll out, or compare; what a schedule compares is recorded, so that alerts follow."""
+    request = Request(waves=tuple(config.waves))
     if config.mode is Mode.APPLY:
-        return maintainer.apply(context, policy, INDEXES.name)
+        return maintainer.apply(context, policy, INDEXES.name, request)
     if origin_of(context.run.tags) is Origin.SCHEDULED:
         return maintainer.apply(context, policy, INDEXES.name, Request(rollout=False))
-    return maintainer.plan(context, policy, INDEXES.name)
+    return maintainer.plan(context, policy, INDEXES.name, request)
 
 
 def _describe(maintainer: Maintainer, policy: Policy, report: Report) -> Metadata:
@@ -115,6 +125,7 @@ def _describe(maintainer: Maintainer, policy: Policy, report: Report) -> Metadat
     return {
         **declared_metadata(declared, report, sizes),
         **proof_metadata(report.results),
+        **service_metadata(report.facts),
         **actions_metadata(report),
     }
 
@@ -133,7 +144,11 @@ def declared_metadata(
         sizes: of their indexes in bytes, where they exist.
     """
     states = _states(report)
-    rows = [_row(each, states.get(_object(each), AS_DECLARED), sizes) for each in declared]
+    judged = dict(_expectations(report))
+    rows = [
+        _row(each, states.get(_object(each), AS_DECLARED), sizes, judged.get(_object(each), ""))
+        for each in declared
+    ]
     n_open = sum(_object(each) in states for each in declared)
     return {
         "declared": len(declared),
@@ -142,10 +157,21 @@ def declared_metadata(
     }
 
 
+def _expectations(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield how each index that was built compares with what was expected of it."""
+    for result in report.results:
+        proof: Mapping[str, Any] = result.detail.get("proof") or {}
+        name = str(result.action.detail.get("takes_name_of") or result.action.object)
+        if proof.get("expectation"):
+            yield name, str(proof["expectation"])
+
+
 _HEAD = ("object", "what", "wave:", "state", "size:", "serves", "expected")
 
 
-def _row(declared: Declaration, state: str, sizes: Mapping[QualifiedName, int]) -> tuple[str, ...]:
+def _row(
+    declared: Declaration, state: str, sizes: Mapping[QualifiedName, int], verdict: str
+) -> tuple[str, ...]:
     notes = declared.annotations
     name = declared.relation if isinstance(declared, _INDEXES) else None
     size = sizes.get(name) if name is not None else None
@@ -156,7 +182,7 @@ def _row(declared: Declaration, state: str, sizes: Mapping[QualifiedName, int]) 
         plain(state),
         readable_size(size) if size is not None else "",
         plain(", ".join(notes.serves)),
-        f"{notes.expect:g}x" if notes.expect is not None else "",
+        ": ".join(filter(None, (f"{notes.expect:g}x", verdict))) if notes.expect else "",
     )
 
 
@@ -189,6 +215,31 @@ def _states(report: Report) -> dict[str, str]:
 
 def _is_open(finding: Finding) -> bool:
     return finding.kind.spec.is_of_declaration
+
+
+def service_metadata(facts: Mapping[str, Any]) -> Metadata:
+    """Return what serves the declared queries: a table, and their share to plot."""
+    share: Mapping[str, Any] | None = facts.get(DECLARED_QUERIES)
+    if share is None:
+        return {}
+    rows = [
+        (
+            code(f"{each['query']} {each['parameters']}"),
+            plain(each["service"].replace("_", " ")),
+            code(each["index"]),
+            ", ".join(map(code, each["wanted"])),
+            plain(each["text"]),
+        )
+        for each in share["queries"]
+    ]
+    metadata: Metadata = {
+        "declared_queries": plain(said_json(share)),
+        "served_queries": table(("query", "served by", "index", "declared for it", "why"), rows),
+        **{f"queries_{service.value}": share[service.value] for service in Service},
+    }
+    if share["share"] is not None:
+        metadata["share_of_queries_served"] = share["share"]
+    return metadata
 
 
 def proof_metadata(results: Sequence[Result]) -> Metadata:

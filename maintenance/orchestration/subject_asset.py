@@ -73,17 +73,19 @@ class Frame:
     Attributes:
         arguments: of `dg.asset`, as `face` returns them.
         left_out: kinds of the subject that another asset checks.
+        further: kinds of a subject that acts before it in the same run.
     """
 
     policy: Policy
     subject: Subject[Any]
     arguments: dict[str, Any]
     left_out: frozenset[FindingKind] = frozenset()
+    further: frozenset[FindingKind] = frozenset()
 
     @property
     def kinds(self) -> frozenset[FindingKind]:
         """The kinds of findings that it checks."""
-        return self.subject.finding_kinds - self.left_out
+        return self.subject.finding_kinds - self.left_out | self.further
 
     @property
     def key(self) -> dg.AssetKey:

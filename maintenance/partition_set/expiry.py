@@ -195,6 +195,11 @@ def _held(
         lower, upper = period.bounds(calendar)
         if lower < span.upper and span.lower < upper:
             return f"the policy holds {period}"
+    return held_by_mark(comment, now)
+
+
+def held_by_mark(comment: str | None, now: datetime) -> str | None:
+    """Return until when the comment of a partition holds it, in words; None if it does not."""
     until = read_mark(comment).get(HOLD_UNTIL)
     if until is None:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from maintenance.engine import executor
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.action_order import rounds
-from maintenance.engine.actions import RECURRING, UNSEEN, Action
+from maintenance.engine.actions import RECURRING, UNSEEN, Action, ActionKind
 from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
@@ -17,6 +17,7 @@ from maintenance.engine.time_budget import Budget
 from maintenance.errors import (
     ArchiveError,
     BudgetError,
+    BuildPostponedError,
     EffectError,
     LockNotAcquiredError,
     MaintenanceError,
@@ -31,10 +32,18 @@ from maintenance.store import Journal
 
 _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
     LockNotAcquiredError: FindingKind.LOCK_NOT_ACQUIRED,
+    BuildPostponedError: FindingKind.INDEX_BUILD_POSTPONED,
     ArchiveError: FindingKind.ARCHIVE_UNVERIFIED,
     RegressionError: FindingKind.QUERY_REGRESSED,
 }
 """Errors of actions that become findings of their own kind."""
+
+_SEVERITIES = {FindingKind.INDEX_BUILD_POSTPONED: Severity.WARN}
+"""The severities of those that are no error: nothing is worse than before, but later."""
+
+
+_TOLD_BY_SUBJECT = frozenset({(FindingKind.LOCK_NOT_ACQUIRED, ActionKind.CONVERT_TABLE)})
+"""Failures that the subject finds in the journal, also after this run: `conversion_waiting`."""
 
 
 def execute_plan(
@@ -138,10 +147,21 @@ def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Ite
     for result in results:
         subject = _subject_of(result.action, subjects)
         kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
-        if kind is not None:
-            name = result.action.object
-            message = f"{name}: {result.error}"
-            yield Finding(kind, Severity.ERROR, name, message, subject=subject)
+        if kind is not None and (kind, result.action.kind) not in _TOLD_BY_SUBJECT:
+            name, error = result.action.object, str(result.error)
+            message = error if error.startswith(f"{name}: ") else f"{name}: {error}"
+            severity = _SEVERITIES.get(kind, Severity.ERROR)
+            data = _facts(result.cause)
+            yield Finding(kind, severity, name, message, data=data, subject=subject)
+
+
+def _facts(cause: MaintenanceError | None) -> dict[str, Any]:
+    """Return what an error says of who is behind it, with its reason, JSON-ready."""
+    if isinstance(cause, BuildPostponedError):
+        return {"reason": cause.reason, **cause.facts}
+    if isinstance(cause, LockNotAcquiredError) and cause.holder:
+        return {"reason": cause.reason, "holder": cause.holder}
+    return {}
 
 
 def _subject_of(action: Action, subjects: Sequence[Subject[Any]]) -> str:

@@ -25,7 +25,7 @@ ASK_EVERY_S = 1.0
 
 
 def read_gate(
-    policy: Policy, origin: Origin, store: Connection | None, *, again: bool = False
+    policy: Policy, origin: Origin, store: Connection | None, now: datetime, *, again: bool = False
 ) -> Gate:
     """Return the gate of a run; without a store there is no approval and no pause yet.
 
@@ -33,16 +33,18 @@ def read_gate(
         policy: of the database.
         origin: who started the run.
         store: None if there is none.
+        now: the current time.
         again: whether what was undone is carried out again.
 
     Raises:
         psycopg.Error: the store could not be read.
     """
     if store is None:
-        return Gate(policy, origin)
+        return Gate(policy, origin, now=now)
     name = policy.database.name
     undone: Mapping[str, str] = {} if again else undone_goals(store, name)
-    return Gate(policy, origin, read_approvals(store, name), read_pause(store, name), undone)
+    approvals, pause = read_approvals(store, name), read_pause(store, name)
+    return Gate(policy, origin, approvals, pause, undone, now)
 
 
 def refuse_if_paused(policy: Policy, store: Connection) -> None:

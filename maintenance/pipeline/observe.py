@@ -12,6 +12,7 @@ import psycopg
 from maintenance.catalog.history import History
 from maintenance.catalog.models import MAX_CLOCK_SKEW_S, Snapshot
 from maintenance.catalog.observe import observe
+from maintenance.catalog.partman_observe import read_partman
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.history import recall
 from maintenance.engine.observe_context import ObserveContext
@@ -19,6 +20,7 @@ from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
+from maintenance.inspection.findings import partman_findings
 from maintenance.names import is_helper, quote
 from maintenance.pipeline.asked import as_asked, as_health_asked
 from maintenance.pipeline.context import RunContext
@@ -28,6 +30,7 @@ from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
 from maintenance.server.session import to_error
 from maintenance.server.undecodable_names import undecodable
+from maintenance.subjects.partitions import PARTITIONS
 from maintenance.subjects.workload.blind_spots import no_monitor_finding
 
 _LEFT_BEHIND = FindingKind.STRANDED_TABLE
@@ -75,6 +78,7 @@ def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
         *_paused(run),
         *_half_blind(run.policy, snapshot),
         *_endangered(run),
+        *_of_partman(run, snapshot.server.role),
     )
     general = Plan(findings=further)
     subjects = frozenset(subject.name for subject in run.subjects)
@@ -291,6 +295,24 @@ def _endangered(run: RunContext) -> Iterator[Finding]:
             f"{name}: {found.danger}; apply makes no changes: {found.remedy}",
             data={"function": found.function, "owner": found.function_owner},
         )
+
+
+def _of_partman(run: RunContext, role: str) -> Iterator[Finding]:
+    """Report the tables of the policy that pg_partman maintains too."""
+    if PARTITIONS not in run.subjects or not PARTITIONS.is_enabled(run.policy):
+        return
+    try:
+        partman = read_partman(run.connection, run.policy.observe.time_cap)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        yield replace(_blind(run.policy, PARTITIONS, exc), subject=PARTITIONS.name)
+        return
+    yield from (
+        finding
+        for finding in partman_findings(run.policy, partman, role)
+        if run.request.is_of_everything or finding.object == str(run.request.table)
+    )
 
 
 def _half_blind(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:

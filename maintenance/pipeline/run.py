@@ -31,6 +31,7 @@ from maintenance.errors import (
     UnreachableError,
     UsageError,
 )
+from maintenance.inspection.findings import names_differ
 from maintenance.pipeline.context import RunContext
 from maintenance.pipeline.execute import (
     check_effects,
@@ -47,6 +48,7 @@ from maintenance.pipeline.gate import (
     refuse_if_reporting,
     who,
 )
+from maintenance.pipeline.inspection import unnamed
 from maintenance.pipeline.observe import Assessment, observe_and_plan, refuse_unnamed
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
@@ -85,6 +87,7 @@ class Report:
         costs: the cost of our own statements, by purpose: `catalog` is the common snapshot, a
             subject's name its own queries, `actions` the actions.
         run_id: the id of the recorded run; None unless applied.
+        facts: of the plan, at the end.
     """
 
     database: str
@@ -99,6 +102,7 @@ class Report:
     pause: Pause | None = None
     costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
     run_id: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def ok(self) -> bool:
@@ -114,16 +118,30 @@ class Report:
 
 
 def check(on: Policy | Target) -> Report:
-    """Connect, and report what in the database does not match the policy; change nothing.
+    """Connect, and report what in the database does not match the policy, or is not in it.
+
+    Changes nothing.
+
+    Raises:
+        UsageError, UnreachableError, MaintenanceError: see `plan`.
+    """
+    target = Target.of(on)
+    report = checked(target, plan(target))
+    found = unnamed(target, report.now)
+    return report if found is None else replace(report, findings=(*report.findings, found))
+
+
+def checked(target: Target, report: Report) -> Report:
+    """Reduce the report of a plan to what in the database does not match the policy.
 
     An environment variable that the policy names and that is not set is a finding too.
 
     Raises:
         UsageError, UnreachableError: see `plan`.
     """
-    target = Target.of(on)
-    report = plan(target)
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
+    if report.snapshot is not None:
+        findings += names_differ(target.policy, report.snapshot)
     findings += _unresolved(target)
     with target.store() as connection:
         grant = missing_right(connection)
@@ -163,7 +181,7 @@ def plan(
         target.database("plan") as connection,
         target.optional_store() as store,
     ):
-        gate = _gate_of_plan(policy, origin, store)
+        gate = _gate_of_plan(policy, origin, store, moment)
         run = RunContext(
             target, moment, subjects, request, connection, store, meter=meter, gate=gate
         )
@@ -206,7 +224,7 @@ def apply(
         migrate(store)
         if origin is Origin.COMMAND:
             refuse_if_paused(policy, store)
-        gate = read_gate(policy, origin, store, again=request.again)
+        gate = read_gate(policy, origin, store, moment, again=request.again)
         reduce_approvals(gate, store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
@@ -340,6 +358,7 @@ def _report(run: RunContext, assessment: Assessment, further: Iterable[Finding] 
         kinds=assessment.kinds,
         subjects=assessment.subjects,
         pause=run.gate.pause if run.gate is not None else None,
+        facts=assessment.plan.facts,
     )
 
 
@@ -382,12 +401,12 @@ def _no_store(policy: Policy, grant: str) -> Finding:
     )
 
 
-def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None) -> Gate:
+def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None, now: datetime) -> Gate:
     """Return the gate for a plan, which is shown even if this role may not read the store."""
     try:
-        return read_gate(policy, origin, store)
+        return read_gate(policy, origin, store, now)
     except psycopg.errors.InsufficientPrivilege:
-        return Gate(policy, origin)
+        return Gate(policy, origin, now=now)
 
 
 def _selected(only: Collection[str], policy: Policy, request: Request) -> list[Subject[Any]]:

@@ -5,7 +5,7 @@ shows that there is something for it to do, so that an undo can be repeated afte
 What was undone stays undone until its declaration changes, or it is asked for again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from maintenance.engine.kept_steps import read_step
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.run_lock import exclusive_run
 from maintenance.engine.target import Target
-from maintenance.engine.undo_steps import run_undo
+from maintenance.engine.undo_steps import run_undo, why_kept
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.pipeline.gate import PauseWatch, refuse_if_paused
 from maintenance.policy import Policy
@@ -35,18 +35,31 @@ LAST = "last"
 
 _SHORTEST_PREFIX = 4
 
+_LAST_KNOWS = frozenset({ActionKind.CONVERT_TABLE.value})
+"""Kinds whose newest run knew best how to undo them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A change that was not undone, and why."""
+    """A change that was not undone, and why.
+
+    Attributes:
+        is_refused: whether it could be undone in another state of the database.
+    """
 
     object: str
     kind: str
     reason: str
+    is_refused: bool = False
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
         """The change as JSON."""
-        return {"object": self.object, "kind": self.kind, "reason": self.reason}
+        return {
+            "object": self.object,
+            "kind": self.kind,
+            "reason": self.reason,
+            "refused": self.is_refused,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +81,15 @@ class UndoReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
-        return not any(result.outcome is Outcome.FAILED for result in self.results)
+        """Whether nothing failed or was refused."""
+        failed = any(result.outcome is Outcome.FAILED for result in self.results)
+        return not failed and not any(each.is_refused for each in self.kept)
 
     @property
     def is_complete(self) -> bool:
         """Whether everything was undone that could be."""
-        return all(result.outcome is Outcome.DONE for result in self.results)
+        refused = any(each.is_refused for each in self.kept)
+        return not refused and all(result.outcome is Outcome.DONE for result in self.results)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as the command line prints it."""
@@ -105,7 +120,7 @@ def undo(on: Policy | Target, run: str = LAST, *, progress: Progress = silent) -
     """
     target = Target.of(on)
     policy = target.policy
-    _refuse_if_reporting(policy)
+    _refuse_if_reporting(policy, [("database.mode", policy.database.mode)])
     with target.database("undo") as connection, target.store() as store:
         if identify(connection).in_recovery:
             raise UnreachableError(
@@ -133,7 +148,8 @@ class _Undo:
 def _undo(work: _Undo, run: UndoableRun) -> UndoReport:
     policy = work.target.policy
     name = policy.database.name
-    changes, kept = _sorted_out(changes_of(work.store, run.id))
+    changes, kept = _sorted_out(work.connection, changes_of(work.store, run.id))
+    _refuse_if_reporting(policy, _modes(policy, changes))
     journal = Journal(work.store, name)
     journal.begin("undo", policy.hash)
     try:
@@ -178,16 +194,30 @@ def _carry_out(
     )
 
 
-def _sorted_out(changes: Sequence[PastChange]) -> tuple[list[PastChange], list[Kept]]:
-    """Return the changes to undo, and the others with the reason."""
+def _sorted_out(
+    connection: Connection, changes: Sequence[PastChange]
+) -> tuple[list[PastChange], list[Kept]]:
+    """Return the changes to undo, and the others with the reason.
+
+    What earlier runs began for the same goal is kept together with what completed it.
+    """
     wanted: list[PastChange] = []
     kept: list[Kept] = []
+    refused: set[str] = set()
+    begun: set[str] = set()
     for change in changes:
         reason = _why_kept(change)
-        if reason is None:
-            wanted.append(change)
-        else:
+        if reason is not None:
             kept.append(Kept(change.object, change.kind, reason))
+            continue
+        if change.goal not in begun:
+            begun.add(change.goal)
+            refusal = why_kept(connection, [read_step(each) for each in change.undo or ()])
+            if refusal is not None:
+                refused.add(change.goal)
+                kept.append(Kept(change.object, change.kind, refusal, is_refused=True))
+        if change.goal not in refused:
+            wanted.append(change)
     return wanted, kept
 
 
@@ -231,8 +261,12 @@ def _actions(
 def _steps(group: Sequence[PastChange]) -> tuple[Step, ...]:
     """Return the steps that undo what several runs did for the same goal, the last one first.
 
-    The first of them knew what was there before. Later ones may have made more.
+    The first of them knew what was there before. Later ones may have made more. Of a conversion
+    the last one knew best what the table has; the others only what they have made themselves.
     """
+    if group[0].kind in _LAST_KNOWS:
+        known = (read_step(each) for change in group for each in change.undo or ())
+        return tuple(dict.fromkeys(known))
     *later, first = ([read_step(each) for each in change.undo or ()] for change in group)
     more = (step for steps in later for step in steps if step.removes is not None)
     return tuple(dict.fromkeys((*more, *first)))
@@ -302,10 +336,18 @@ def _unknown(policy: Policy, run: str) -> UsageError:
     )
 
 
-def _refuse_if_reporting(policy: Policy) -> None:
-    modes = [("database.mode", policy.database.mode)]
-    if policy.indexes is not None:
-        modes.append(("indexes.mode", policy.indexes.mode))
+def _modes(policy: Policy, changes: Sequence[PastChange]) -> Iterator[tuple[str, str]]:
+    """Yield the modes that apply to changes, each with its place in the policy."""
+    converted = ActionKind.CONVERT_TABLE.value
+    tables = {change.object for change in changes if change.kind == converted}
+    for section in policy.partitions:
+        if str(section.table) in tables:
+            yield f"mode of table {section.table}", section.mode
+    if policy.indexes is not None and any(change.kind != converted for change in changes):
+        yield "indexes.mode", policy.indexes.mode
+
+
+def _refuse_if_reporting(policy: Policy, modes: Iterable[tuple[str, str]]) -> None:
     place = next((place for place, mode in modes if mode == "report"), None)
     if place is not None:
         raise UsageError(

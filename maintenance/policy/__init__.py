@@ -22,6 +22,7 @@ from maintenance.policy.loader import (
     alerting_part,
     load_policies,
     load_policy,
+    parse_policy,
     policy_paths,
 )
 from maintenance.policy.matviews import Activity, MatviewPolicy, StaleAnalyticsPolicy
@@ -73,6 +74,7 @@ __all__ = [
     "json_schema",
     "load_policies",
     "load_policy",
+    "parse_policy",
     "policy_paths",
     "read_duration",
     "read_moment",

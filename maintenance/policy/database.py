@@ -75,6 +75,8 @@ class SchedulesPolicy(Section):
     """Retention of expired partitions."""
     weekly: Cron = "0 4 * * 0"
     """Weekly index review."""
+    index_rollout: Cron | Literal["never"] = "never"
+    """Rollout of declared indexes; never: it is launched by hand."""
     digest: Cron = "0 6 * * *"
     """Daily health summary."""
     watch_interval: WatchInterval = as_written("1 minute")

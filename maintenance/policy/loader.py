@@ -61,6 +61,20 @@ def load_policy(path: Path) -> Policy:
     return policy
 
 
+def parse_policy(text: str, path: Path) -> Policy:
+    """Load a policy from its text.
+
+    Args:
+        text: of the file.
+        path: where the file is, or will be; its folder is where relative paths begin.
+
+    Raises:
+        PolicyError: as `load_policy`.
+    """
+    policy, _ = _parse(text, path)
+    return policy
+
+
 def load_policies(paths: Sequence[Path]) -> Policies:
     """Load policy files, and the *.yaml and *.yml files of folders.
 
@@ -138,7 +152,11 @@ def _refuse_second(policy: Policy, document: Document, loaded: Mapping[str, Poli
 
 
 def _load(path: Path) -> tuple[Policy, Document]:
-    document = read_document(_text(path), str(path))
+    return _parse(_text(path), path)
+
+
+def _parse(text: str, path: Path) -> tuple[Policy, Document]:
+    document = read_document(text, str(path))
     if document.data is None:
         problem = Problem(str(path), 0, 0, "", ProblemReason.MISSING, "an empty file", _SMALLEST)
         raise BrokenPolicyError(path, document.problems or [problem])

@@ -1,7 +1,7 @@
 """Partition names: templates such as `{table}_{yyyy}_{mm}`, at most 63 bytes."""
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import product
 
@@ -17,8 +17,29 @@ _DATE_FIELDS = {
 }
 """The placeholders that a name needs so that no two periods share it."""
 
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_VALUES: Mapping[str, Callable[[date], str]] = {
+    "{yyyy}": lambda start: f"{start.year:04d}",
+    "{mm}": lambda start: f"{start.month:02d}",
+    "{dd}": lambda start: f"{start.day:02d}",
+    "{mon}": lambda start: _MONTHS[start.month - 1],
+    "{q}": lambda start: str((start.month + 2) // 3),
+    "{iyyy}": lambda start: f"{start.isocalendar().year:04d}",
+    "{ww}": lambda start: f"{start.isocalendar().week:02d}",
+}
+"""The placeholders of a date, with their values for the first day of a period."""
+
+_OF_WEEK = ("{iyyy}", "{ww}")
+_INSTEAD = {
+    Interval.QUARTER: {"{mm}": ("{mon}", "{q}")},
+    Interval.MONTH: {"{mm}": ("{mon}",)},
+    Interval.WEEK: {"{mm}": ("{mon}",)},
+    Interval.DAY: {"{mm}": ("{mon}",)},
+}
+"""Placeholders that serve in place of another one."""
+
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
-_DATES = ("{yyyy}", "{mm}", "{dd}")
+_DATES = tuple(_VALUES)
 _KNOWN = ("{table}", *_DATES)
 
 _ANY_DIGIT = "\0"
@@ -35,12 +56,20 @@ def render(template: str, table: str, start: date) -> str:
     The table's part is cut, at a character, so that the whole fits into 63 bytes and the date
     is always complete.
     """
-    return _fill(template, table, f"{start.year:04d}", f"{start.month:02d}", f"{start.day:02d}")
+    return _fill(template, table, placeholders(start))
+
+
+def placeholders(start: date) -> dict[str, str]:
+    """Return the placeholders of a date, with their values for the first day of a period."""
+    return {field: value(start) for field, value in _VALUES.items()}
 
 
 def may_name(template: str, table: str, name: str) -> bool:
     """Whether a name can be the name of a table's partition, for some date."""
-    shape = _fill(template, table, *_ANY_DATE)
+    return any(_has_shape(name, shape) for shape in _shapes(template, table))
+
+
+def _has_shape(name: str, shape: str) -> bool:
     return len(shape) == len(name) and all(
         sign == other or (sign == _ANY_DIGIT and other.isascii() and other.isdigit())
         for sign, other in zip(shape, name, strict=True)
@@ -60,16 +89,28 @@ def period_part(template: str, start: date) -> str:
 
 def faults(template: str, interval: Interval) -> list[str]:
     """Return what a template of an interval needs instead, in plain words."""
-    placeholders = [match[0] for match in _PLACEHOLDER.finditer(template)]
-    missing = [field for field in _DATE_FIELDS[interval] if field not in placeholders]
+    written = {match[0] for match in _PLACEHOLDER.finditer(template)}
     found: list[str] = []
-    if set(placeholders) - set(_KNOWN) or re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
+    missing = _missing(written, interval)
+    if written - set(_KNOWN) or re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
         found.append(f"no placeholders but {', '.join(_KNOWN)}")
     if missing:
         found.append(f"{' and '.join(missing)}; without it two periods share a name")
-    if len(_fill(template, "", "0000", "00", "00").encode()) > MAX_NAME_BYTES:
+    if len(render(template, "", date(2000, 1, 1)).encode()) > MAX_NAME_BYTES:
         found.append(f"at most {MAX_NAME_BYTES} bytes without the table's name")
     return found
+
+
+def _missing(written: Container[str], interval: Interval) -> list[str]:
+    """Return the placeholders that a template of an interval lacks."""
+    if interval is Interval.WEEK and all(field in written for field in _OF_WEEK):
+        return []
+    instead = _INSTEAD.get(interval, {})
+    return [
+        field
+        for field in _DATE_FIELDS[interval]
+        if not any(each in written for each in (field, *instead.get(field, ())))
+    ]
 
 
 def colliding(tables: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
@@ -82,12 +123,20 @@ def colliding(tables: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
     """
     groups: dict[str, list[tuple[int, str]]] = {}
     for index, (template, table) in enumerate(tables):
-        shape = _fill(template, table, *_ANY_DATE)
-        groups.setdefault(_ANY_DIGITS.sub(_ANY_DIGIT, shape), []).append((index, shape))
-    return sorted(pair for group in groups.values() for pair in _alike(group))
+        for shape in _shapes(template, table):
+            groups.setdefault(_ANY_DIGITS.sub(_ANY_DIGIT, shape), []).append((index, shape))
+    return sorted({pair for group in groups.values() for pair in _alike(group)})
 
 
-_ANY_DATE = (_ANY_DIGIT * 4, _ANY_DIGIT * 2, _ANY_DIGIT * 2)
+def _shapes(template: str, table: str) -> list[str]:
+    """Return the names of a template with any digit in place of those of a date."""
+    months = _MONTHS if "{mon}" in template else ("",)
+    return [_fill(template, table, {**_ANY_DATE, "{mon}": month}) for month in months]
+
+
+_ANY_DATE = {
+    field: _ANY_DIGIT * len(value) for field, value in placeholders(date(2000, 1, 1)).items()
+}
 _ANY_DIGITS = re.compile(rf"[0-9{_ANY_DIGIT}]")
 
 
@@ -115,8 +164,10 @@ def _without(places: Container[int], shape: str) -> str:
     return "".join(sign for place, sign in enumerate(shape) if place not in places)
 
 
-def _fill(template: str, table: str, yyyy: str, mm: str, dd: str) -> str:
-    dated = template.replace("{yyyy}", yyyy).replace("{mm}", mm).replace("{dd}", dd)
+def _fill(template: str, table: str, values: Mapping[str, str]) -> str:
+    dated = template
+    for field, value in values.items():
+        dated = dated.replace(field, value)
     n_tables = dated.count("{table}")
     fixed = dated.replace("{table}", "")
     room = max(0, MAX_NAME_BYTES - len(fixed.encode())) // max(1, n_tables)

@@ -20,10 +20,19 @@ from maintenance.policy.name_templates import (
     render,
 )
 from maintenance.policy.paths import ArchiveUrl
-from maintenance.policy.quantities import RetentionSpan, Size, Span, whole
+from maintenance.policy.quantities import (
+    Duration,
+    RetentionSpan,
+    Size,
+    SizeLimit,
+    Span,
+    Timeout,
+    whole,
+)
 from maintenance.policy.secrets import Secret, at
 from maintenance.policy.values import (
     ColumnName,
+    ConstraintName,
     EncodingName,
     IntervalName,
     Mode,
@@ -97,6 +106,32 @@ class ConvertWhen(Section):
     """Size of the table with its indexes and TOAST."""
 
 
+class LongerForeignKey(Section):
+    """A foreign key of another table that gets a column with the value of the partition key."""
+
+    table: TableName
+    """Name of the referencing table."""
+    constraint: ConstraintName
+    """Name of the foreign key."""
+    column: ColumnName
+    """Column of the referencing table with the value of the partition key."""
+
+
+class SplitLimits(Section):
+    """Limits of the work that splits a partition of several periods."""
+
+    pause: Timeout = as_written("20 ms")
+    """Pause after each batch of copied rows."""
+    max_replica_lag: SizeLimit = as_written("100 MB")
+    """Lag of a replica above which no batch is copied."""
+    max_wal_rate: SizeLimit = as_written("64 MB")
+    """WAL that the server writes in a second above which no batch is copied."""
+    max_wait: Duration = as_written("1 hour")
+    """Longest wait for lag, WAL or blocked sessions; the next run continues."""
+    time_limit: Duration = as_written("1 hour")
+    """Longest copying in one run; the next run continues."""
+
+
 def _default_name(data: dict[str, Any]) -> str:
     return default_template(data["interval"])
 
@@ -121,7 +156,10 @@ class PartitionPolicy(Section):
     start: PeriodKey | None = None
     """First interval that must exist; default: the current or the oldest one, if earlier."""
     name: Text = Field(default_factory=_default_name)
-    """Name template of partitions, with {table}, {yyyy}, {mm} and {dd}."""
+    """Name template of partitions, with {table}, {yyyy}, {mm} and {dd}.
+
+    Also {mon} (jan to dec), {q} (1 to 4), and for weeks {iyyy} and {ww} of ISO 8601.
+    """
     schema_name: SchemaName | None = Field(default=None, alias="schema")
     """Schema of new partitions; default: that of the newest ones."""
     default: Literal["none", "ensure"] = "none"
@@ -132,6 +170,12 @@ class PartitionPolicy(Section):
     """Whether an unpartitioned table is converted."""
     convert_when: ConvertWhen = ConvertWhen()
     """Conditions of the conversion."""
+    referenced_by: Annotated[tuple[LongerForeignKey, ...], Field(strict=False)] = ()
+    """Foreign keys of other tables that get a further column when the table is converted."""
+    split: Literal["never", "online"] = "never"
+    """Whether a partition of several periods is split once the last of them has ended."""
+    split_limits: SplitLimits = SplitLimits()
+    """Limits of the split."""
     retention: RetentionPolicy | None = None
     """Retention; without it no partition expires."""
     mode: Mode = "act"

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import inf
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -38,6 +39,9 @@ _SPAN_UNITS = {
     **dict.fromkeys(("year", "years"), (12, 0)),
 }
 """Months and days."""
+
+NEVER = "never"
+"""A limit that is never reached; infinite in Python."""
 
 _AMOUNT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)\s*", re.ASCII)
 _MAX_YEARS = 1000  # the calendar functions support no more
@@ -75,6 +79,8 @@ class Written:
 
 
 def _shown(value: object) -> object:
+    if value == inf:
+        return NEVER
     return value if isinstance(value, _YAML_TYPES) else str(value)
 
 
@@ -312,3 +318,44 @@ Share = Annotated[float, number(0, 1)]
 
 Count = Annotated[int, whole(0)]
 """A number of things, from 0."""
+
+
+def _read_size_limit(value: object) -> object:
+    return inf if value in (NEVER, inf) else _read_size(value)
+
+
+SizeLimit = Annotated[
+    float,
+    Written(
+        _read_size_limit,
+        text_schema(
+            "a size (B, kB, MB, GB or TB, powers of 1024), or never",
+            "100 MB",
+            "1 GB",
+            NEVER,
+            pattern=r"^(never|\s*\d+(\.\d+)?\s*(B|kB|MB|GB|TB)\s*)$",
+        ),
+    ),
+]
+"""A number of bytes; infinite for never."""
+
+
+def _read_count_limit(value: object) -> object:
+    if value in (NEVER, inf):
+        return inf
+    wanted = "a whole number of at least 1, or never"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise refused(wanted, reason=ProblemReason.WRONG_TYPE)
+    if value < 1:
+        raise refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
+    return value
+
+
+CountLimit = Annotated[
+    float,
+    Written(
+        _read_count_limit,
+        {"anyOf": [{"const": NEVER}, {"type": "integer", "minimum": 1}]},
+    ),
+]
+"""A number of things; infinite for never."""

@@ -1,7 +1,8 @@
 """Thresholds of statistics, indexes, bloat and the workload."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -29,7 +30,17 @@ from maintenance.policy.declared_sql import (
     unknown_queries,
 )
 from maintenance.policy.paths import SqlFolder, SqlSource, is_in_file
-from maintenance.policy.quantities import Count, Duration, Share, Size, Timeout, number, whole
+from maintenance.policy.quantities import (
+    Count,
+    CountLimit,
+    Duration,
+    Share,
+    Size,
+    SizeLimit,
+    Timeout,
+    number,
+    whole,
+)
 from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, read_queries
 from maintenance.policy.values import Mode, TableName
 
@@ -97,6 +108,16 @@ class IndexPreflight(Section):
     """Maximum age of open transactions, which would delay the build."""
     free_disk: Size = as_written("5 GB")
     """Free disk space that must remain on the server."""
+    max_slot_wal: SizeLimit = as_written("1 GB")
+    """WAL that a replication slot may retain; what a build writes stays on disk with it."""
+    max_slot_age: CountLimit = as_written("never")
+    """Transactions for which a replication slot may hold back VACUUM."""
+    max_replica_lag: SizeLimit = as_written("100 MB")
+    """Maximum replication lag; replicas replay the WAL of a build before later changes."""
+    max_active_sessions: CountLimit = as_written("never")
+    """Maximum number of active sessions on the server, without our own."""
+    max_wal_rate: SizeLimit = as_written("never")
+    """Maximum WAL that the server writes in a second."""
 
 
 class IndexProof(Section):
@@ -164,6 +185,47 @@ class RollbackPolicy(Section):
     """How many times slower a measured query may become, such as 1.2; never: nothing is undone."""
 
 
+def _read_wave_dates(value: object) -> dict[int, date]:
+    """Return the dates of waves, which are numbered from 1."""
+    wanted = "the dates from which waves are rolled out, such as {1: 2026-12-01, 2: 2026-12-06}"
+    if not isinstance(value, Mapping):
+        raise refused(wanted, reason=ProblemReason.WRONG_TYPE)
+    dates: dict[int, date] = {}
+    for wave, written in cast("Mapping[object, object]", value).items():
+        day = _read_day(written)
+        if day is None or not re.fullmatch("[1-9][0-9]{0,3}", str(wave)):
+            raise refused(wanted, found=f"{wave}: {written}", reason=ProblemReason.MALFORMED)
+        dates[int(str(wave))] = day
+    if any(later < earlier for earlier, later in pairwise(dates[wave] for wave in sorted(dates))):
+        raise refused("dates in the order of their waves", reason=ProblemReason.OUT_OF_RANGE)
+    return dates
+
+
+def _read_day(written: object) -> date | None:
+    if isinstance(written, str):
+        try:
+            return date.fromisoformat(written)
+        except ValueError:
+            return None
+    if isinstance(written, date) and not isinstance(written, datetime):
+        return written
+    return None
+
+
+WaveDates = Annotated[
+    dict[int, date],
+    PlainValidator(_read_wave_dates),
+    PlainSerializer(lambda value: {str(wave): str(day) for wave, day in value.items()}),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d$"},
+        }
+    ),
+]
+"""The first day (UTC) of waves, by their numbers."""
+
+
 class IndexesPolicy(Section):
     """Wanted indexes, and advice on existing ones."""
 
@@ -179,6 +241,8 @@ class IndexesPolicy(Section):
     declared: SqlSource | None = None
     """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
     columns."""
+    waves: WaveDates = Field(default_factory=dict[int, date])
+    """The day (UTC) from which a wave of declarations is rolled out; without one, at once."""
     allow_drop: bool = False
     """Whether indexes may be dropped or replaced, if they are declared too."""
     allow_rewrite: bool = False

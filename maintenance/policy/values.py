@@ -103,6 +103,19 @@ ColumnName = Annotated[
 ]
 """A column as spelled in the catalog, without quotes."""
 
+
+def _read_constraint(value: object) -> str:
+    text = _text(value, "a constraint's exact name")
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise _too_long("a constraint's exact name")
+    return text
+
+
+ConstraintName = Annotated[
+    str, Written(_read_constraint, text_schema("a constraint's exact name", "orders_user_fkey"))
+]
+"""A constraint as spelled in the catalog, without quotes."""
+
 DatabaseName = Annotated[
     str,
     matching("[a-z][a-z0-9_]*", "lower case letters, digits and _, starting with a letter", "shop"),

@@ -430,7 +430,11 @@ def to_error(exc: psycopg.Error, doing: str) -> MaintenanceError:
     )
 
 
-_REASONS = {"23514": "check_violation", "55000": "object_not_in_prerequisite_state"}
+_REASONS = {
+    "23503": "foreign_key_violation",
+    "23514": "check_violation",
+    "55000": "object_not_in_prerequisite_state",
+}
 """By SQLSTATE, the reasons of errors that only a run's own checks make likely."""
 
 

@@ -75,10 +75,16 @@ class Journal:
         run_statement(self._connection, "store", "begin_run", parameters)
 
     def intend(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Record the planned actions before they start; durable when this returns."""
+        """Record the planned actions before they start; durable when this returns.
+
+        The steps that undo them are kept as they are: an undo restores the very same comments.
+        """
         if not records:
             return
-        rows = redact_values([{**record, "run_id": str(self.run_id)} for record in records])
+        rows = [
+            {**redact_values(record), "undo": record.get("undo"), "run_id": str(self.run_id)}
+            for record in records
+        ]
         run_statement(self._connection, "store", "add_intents", {"actions": Jsonb(rows)})
 
     def conclude(self, record: Mapping[str, Any]) -> None:

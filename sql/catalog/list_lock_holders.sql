@@ -1,7 +1,7 @@
 -- list_lock_holders: sessions with one of the given lock modes on one of the given relations, oldest transaction first
 -- since: 15
 -- params: relations text[], modes text[] (pairs: quoted, qualified name and mode as pg_locks has it)
--- columns: pid int4, gid text, role text, application text, state text, age_s float8, relation text, mode text
+-- columns: pid int4, gid text, role text, application text, state text, age_s float8, relation text, mode text, query_start timestamptz
 -- locks: none
 -- source: PostgreSQL manual, 54.12 pg_locks (a prepared transaction has no pid there, and a lock on its own id)
 SELECT
@@ -12,7 +12,8 @@ SELECT
   CASE WHEN p.gid IS NOT NULL THEN 'prepared' ELSE a.state END AS state,
   EXTRACT(epoch FROM pg_catalog.clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8 AS age_s,
   l.relation::pg_catalog.regclass::text AS relation,
-  l.mode
+  l.mode,
+  a.query_start
 FROM ROWS FROM (pg_catalog.unnest(%(relations)s::text[]), pg_catalog.unnest(%(modes)s::text[])) AS w (relation, mode)
 JOIN pg_catalog.pg_locks l ON l.relation = pg_catalog.to_regclass(w.relation) AND l.mode = w.mode
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid

@@ -4,9 +4,12 @@
 -- columns: parent oid, options jsonb, access_method text, comment text, settings jsonb
 -- locks: none
 -- source: PostgreSQL manual, 53.11 pg_class, 53.7 pg_attribute, 53.19 pg_description
--- A single partition shares nothing. The default partition is left out: it has another purpose.
+-- A single partition shares nothing, unless it has no lower bound: then it was the whole table, before
+-- a conversion that has not made its next partitions yet. The default partition is left out: it has
+-- another purpose.
 WITH child AS MATERIALIZED (
   SELECT i.inhparent AS parent, c.oid, c.relam,
+         pg_catalog.pg_get_expr(c.relpartbound, 0) AS bound,
          coalesce(c.reloptions::text, '{}') AS options,
          coalesce(t.reloptions::text, '{}') AS toast_options
     FROM pg_catalog.pg_inherits i
@@ -25,7 +28,9 @@ WITH child AS MATERIALIZED (
               THEN pg_catalog.min(c.toast_options) END AS toast_options,
          CASE WHEN pg_catalog.min(c.relam) = pg_catalog.max(c.relam)
               THEN pg_catalog.min(c.relam) END AS relam
-    FROM child c GROUP BY c.parent HAVING pg_catalog.count(*) > 1
+    FROM child c GROUP BY c.parent
+    HAVING pg_catalog.count(*) > 1
+        OR pg_catalog.starts_with(pg_catalog.min(c.bound), 'FOR VALUES FROM (MINVALUE)')
 ), setting AS MATERIALIZED (
   SELECT a.attrelid, a.attname, s.key, s.value
     FROM pg_catalog.pg_attribute a

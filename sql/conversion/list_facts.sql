@@ -82,7 +82,7 @@ WITH t AS MATERIALIZED (
   SELECT v.oid, v.relname, v.relkind, v.reloptions, v.relowner, v.relnamespace, n.nspname,
          pg_catalog.bool_and(d.what = 'table') AS plain
     FROM dependent d
-    JOIN pg_catalog.pg_class v ON v.oid = d.ev_class AND v.relkind = 'v'
+    JOIN pg_catalog.pg_class v ON v.oid = d.ev_class AND v.relkind IN ('v', 'm')
     JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
    GROUP BY v.oid, v.relname, v.relkind, v.reloptions, v.relowner, v.relnamespace, n.nspname
 )
@@ -249,12 +249,15 @@ SELECT 'sequence', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_
   JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
 UNION ALL
-SELECT 'view', pg_catalog.quote_ident(v.nspname) || '.' || pg_catalog.quote_ident(v.relname),
+SELECT CASE v.relkind WHEN 'v' THEN 'view' ELSE 'matview' END,
+       pg_catalog.quote_ident(v.nspname) || '.' || pg_catalog.quote_ident(v.relname),
        pg_catalog.jsonb_build_object(
          'text', pg_catalog.pg_get_viewdef(v.oid),
          'options', (SELECT pg_catalog.jsonb_agg(o) FROM pg_catalog.unnest(v.reloptions) o),
          'owner', pg_catalog.pg_get_userbyid(v.relowner),
          'plain', v.plain,
+         'creatable', pg_catalog.has_schema_privilege(v.relnamespace, 'CREATE')
+                      AND pg_catalog.has_schema_privilege(v.relowner, v.relnamespace, 'CREATE'),
          'whole_row', EXISTS (SELECT FROM pg_catalog.pg_attribute a CROSS JOIN t
                                WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
                                  AND a.atttypid IN (SELECT r.oid FROM referenced r WHERE r.what = 'row type')))
@@ -264,15 +267,68 @@ SELECT 'dependent', pg_catalog.pg_describe_object(d.classid, d.objid, 0), pg_cat
          'on', pg_catalog.string_agg(d.what, ', ' ORDER BY d.what),
          'relkind', pg_catalog.min(d.relkind::text))
   FROM dependent d
- WHERE d.relkind IS DISTINCT FROM 'v'
+ WHERE coalesce(d.relkind, 'r') NOT IN ('v', 'm')
    -- a view with a column of the row type
    AND NOT (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid IN (SELECT v.oid FROM view v))
  GROUP BY d.classid, d.objid
 UNION ALL
-SELECT 'reference', k.conrelid::pg_catalog.regclass::text || ' ' || pg_catalog.quote_ident(k.conname),
-       pg_catalog.jsonb_build_object('text', pg_catalog.pg_get_constraintdef(k.oid))
-  FROM t JOIN pg_catalog.pg_constraint k ON k.confrelid = t.oid AND k.contype = 'f' AND k.conparentid = 0
+-- foreign keys of other tables
+SELECT 'reference', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ' '
+         || pg_catalog.quote_ident(k.conname),
+       pg_catalog.jsonb_build_object(
+         'schema', n.nspname, 'table', c.relname, 'constraint', k.conname, 'relkind', c.relkind,
+         'owner', pg_catalog.pg_get_userbyid(c.relowner),
+         'text', pg_catalog.pg_get_constraintdef(k.oid),
+         'columns', (SELECT pg_catalog.jsonb_agg(a.attname ORDER BY f.place)
+                       FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS f (number, place)
+                       JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = f.number),
+         'referenced', (SELECT pg_catalog.jsonb_agg(a.attname ORDER BY f.place)
+                          FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY AS f (number, place)
+                          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = f.number),
+         'on_update', k.confupdtype, 'on_delete', k.confdeltype, 'match', k.confmatchtype,
+         'deletes_some', k.confdelsetcols IS NOT NULL,
+         'valid', k.convalidated,
+         'enforced', coalesce(pg_catalog.to_jsonb(k) -> 'conenforced', 'true'::jsonb),
+         'period', coalesce(pg_catalog.to_jsonb(k) -> 'conperiod', 'false'::jsonb),
+         'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'))
+  FROM t
+  JOIN pg_catalog.pg_constraint k ON k.confrelid = t.oid AND k.contype = 'f' AND k.conparentid = 0
    AND k.conrelid <> t.oid
+  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+-- what is around them, which may change; `reader` can read both tables
+SELECT 'referencing', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ' '
+         || pg_catalog.quote_ident(k.conname),
+       pg_catalog.jsonb_build_object(
+         'disabled', EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgenabled <> 'O'),
+         'usable', pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                   AND pg_catalog.pg_has_role(c.relowner, CASE WHEN pg_catalog.current_setting('server_version_num')::int4
+                                                                    >= 160000 THEN 'SET' ELSE 'MEMBER' END),
+         'lends', pg_catalog.pg_get_userbyid(c.relowner) = session_user
+                  OR pg_catalog.has_database_privilege(c.relowner, pg_catalog.current_database(), 'TEMPORARY'),
+         'may_reference', pg_catalog.has_table_privilege(t.relowner, t.oid, 'REFERENCES'),
+         'reader', CASE
+           WHEN c.relowner = t.relowner
+             OR pg_catalog.has_table_privilege(c.relowner, t.oid, 'SELECT')
+                AND pg_catalog.has_schema_privilege(c.relowner, t.relnamespace, 'USAGE')
+           THEN pg_catalog.pg_get_userbyid(c.relowner)
+           WHEN pg_catalog.has_table_privilege(t.relowner, c.oid, 'SELECT')
+                AND pg_catalog.has_schema_privilege(t.relowner, n.oid, 'USAGE')
+           THEN pg_catalog.pg_get_userbyid(t.relowner) END,
+         'others', (SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.jsonb_build_array(
+                             pg_catalog.format_type(a.atttypid, NULL), a.attnotnull))
+                      FROM pg_catalog.pg_attribute a
+                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+         'checks', (SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_constraintdef(h.oid) ORDER BY h.conname)
+                      FROM pg_catalog.pg_constraint h
+                     WHERE h.conrelid = c.oid AND h.contype = 'c' AND h.convalidated
+                       AND coalesce(pg_catalog.to_jsonb(h) ->> 'conenforced', 'true') = 'true'))
+  FROM t
+  JOIN pg_catalog.pg_constraint k ON k.confrelid = t.oid AND k.contype = 'f' AND k.conparentid = 0
+   AND k.conrelid <> t.oid
+  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
 SELECT 'inheritance', pg_catalog.format('%%s of %%s', h.inhrelid::pg_catalog.regclass, h.inhparent::pg_catalog.regclass),
        '{}'

@@ -5,7 +5,8 @@
 -- locks: ACCESS SHARE on maintenance.run, maintenance.journal
 -- source: sql/store/0001_runs_and_journal.sql, sql/store/0024_undo.sql
 -- An unfinished action of an earlier run that this one completed belongs to it: what it left is
--- undone too. The upkeep of the store itself is left out. `later_run` is one that did the same after this one, and was not undone.
+-- undone too. The upkeep of the store itself is left out. `later_run` is one that did the same after this one, and was not undone;
+-- of a conversion also one that only went on with it: it knew the table better.
 WITH wanted AS (
   SELECT j.*, r.database, true AS is_own
   FROM maintenance.journal AS j JOIN maintenance.run AS r ON r.id = j.run_id
@@ -27,7 +28,8 @@ SELECT a.run_id::text AS run_id, a.action_id, coalesce(a.goal, '') AS goal, a.ki
   a.undo, a.undone_at,
   (SELECT l.run_id::text
    FROM maintenance.journal AS l JOIN maintenance.run AS r ON r.id = l.run_id
-   WHERE a.is_own AND l.goal = a.goal AND r.database = a.database AND l.outcome = 'done'
+   WHERE a.is_own AND l.goal = a.goal AND r.database = a.database
+     AND (l.outcome = 'done' OR a.kind = 'convert_table' AND (l.outcome IS NULL OR l.outcome = 'failed'))
      AND l.undone_at IS NULL AND l.intended_at > a.intended_at
    ORDER BY l.intended_at DESC LIMIT 1) AS later_run
 FROM (SELECT * FROM wanted UNION ALL SELECT * FROM continued) AS a

@@ -4,6 +4,7 @@ Each step is one transaction, so the interruptions come between every two steps,
 moments within them. In the end every acknowledged row is there once, and nothing of ours is left.
 """
 
+import itertools
 import random
 import subprocess
 import sys
@@ -58,12 +59,17 @@ def crash(database: Database) -> None:
     database.server.start()
 
 
-def one_step(policy: Policy, database: Database, interrupt: Callable[[Database], None]) -> bool:
-    """Run until one step is done, then interrupt; whether a second one was about to begin."""
+def one_step(
+    policy: Policy,
+    database: Database,
+    interrupt: Callable[[Database], None],
+    before: str = "step 2 of",
+) -> bool:
+    """Run until a step is about to begin, then interrupt; whether it was."""
     interrupted: list[str] = []
 
     def disturb(line: str) -> None:
-        if "step 2 of" in line:
+        if before in line and not interrupted:
             interrupted.append(line)
             interrupt(database)
 
@@ -136,6 +142,99 @@ def test_interrupted_conversion_is_undone_without_a_trace(
         database.execute("ALTER TABLE public.events ALTER at DROP NOT NULL")
         after = shape(database)
     assert after == before
+
+
+SURROUNDED = """
+CREATE TABLE public.notes (id bigserial PRIMARY KEY, event_at timestamptz NOT NULL, event bigint
+  NOT NULL CONSTRAINT notes_event REFERENCES public.events ON DELETE CASCADE);
+CREATE INDEX ON public.notes (event, event_at);
+INSERT INTO public.notes (event, event_at) SELECT id, at FROM public.events WHERE id <= 1000;
+CREATE MATERIALIZED VIEW public.totals AS
+  SELECT kind, count(*) AS n FROM public.events WHERE kind = 'base' GROUP BY kind;
+CREATE UNIQUE INDEX ON public.totals (kind);
+CREATE VIEW public.shown AS SELECT n FROM public.totals;
+"""
+"""A table that references the load generator's, and a materialized view that reads it."""
+
+LONGER = {
+    **EVENTS,
+    "premake": 2,
+    "referenced_by": [{"table": "public.notes", "constraint": "notes_event", "column": "event_at"}],
+}
+LAST_STEPS = (
+    "is right",
+    "put the partitioned table",
+    "build materialized view",
+    "replace materialized view",
+    "validate foreign key",
+)
+"""What is done before each of them is found again; the first one proves and leaves nothing."""
+
+
+@contextmanager
+def noting(database: Database) -> Generator[list[str]]:
+    """Write rows that reference the table, and read the view, without a pause; what went wrong."""
+    errors: list[str] = []
+    stopped = threading.Event()
+
+    def run() -> None:
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute("SET lock_timeout = '2s'")
+            for id_ in itertools.cycle(range(1001, 15_000)):
+                if stopped.is_set():
+                    return
+                try:
+                    written = connection.execute(
+                        "INSERT INTO public.notes (event, event_at)"
+                        " SELECT id, at FROM public.events WHERE id = %s",
+                        [id_],
+                    ).rowcount
+                    connection.execute(
+                        "DELETE FROM public.notes WHERE event = %s AND event > 1000", [id_ - 5]
+                    )
+                    read = connection.execute("SELECT n FROM public.shown").fetchone()
+                    if (written, read) != (1, (15_000,)):
+                        errors.append(f"wrote {written}, read {read}")
+                except psycopg.Error as exc:
+                    errors.append(f"{type(exc).__name__} {exc}")
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield errors
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("interrupt", [die, end_sessions])
+def test_surrounded_table_is_converted_under_load_whatever_step_a_run_ends_at(
+    database: Database, tmp_path: Path, interrupt: Callable[[Database], None]
+) -> None:
+    fill(database, BUSY)
+    database.execute(SURROUNDED)
+    policy = make_policy(tmp_path, database.url, LONGER, locks=PATIENT)
+    with crowd(database, BUSY, 7) as people, noting(database) as errors:
+        for _ in range(3):  # the index, the CHECK, its validation
+            assert one_step(policy, database, interrupt)
+        for what in LAST_STEPS:
+            assert one_step(policy, database, interrupt, what), what
+        assert pipeline.apply(policy).ok
+    assert [*people.errors, *errors] == []
+    assert rows_there(database) == people.rows
+    assert_settled(policy, database)
+    keys = database.execute(
+        "SELECT convalidated, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conname = 'notes_event' AND conparentid = 0"
+    )
+    assert keys == [
+        (
+            True,
+            "FOREIGN KEY (event, event_at) REFERENCES events(id, at) ON DELETE CASCADE",
+        )
+    ]
+    ((text,),) = database.execute("SELECT pg_get_viewdef('public.totals'::regclass)")
+    assert "FROM events\n" in text
 
 
 def on_top(reader: Role) -> str:

@@ -1,6 +1,6 @@
 """The demo refuses invalid starting conditions, and a signal at any time stops all of it.
 
-What it shows, and that it ends and starts again, is in `test_ui.py`, which starts it once.
+What it shows, and that it ends and serves again, is in `test_ui.py`, which starts it once.
 """
 
 import errno
@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.builders import unique
-from tests.e2e.demos import Demo, wait_until
+from tests.e2e.demos import PATIENCE_S, Demo, wait_until
+
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
+
+COUNT = "SELECT count(*) FROM public.analytics_events"
 
 
 @pytest.fixture
@@ -78,6 +82,15 @@ def test_killed_demo_starts_again_as_if_nothing_had_been(killed: Demo) -> None:
 
 
 @pytest.mark.slow
+def test_demo_that_ended_runs_once_more_with_the_same_rows(killed: Demo) -> None:
+    rows = killed.at_rest("learning_platform", COUNT)
+    assert killed.run("--once") == 0, killed.stderr
+    assert killed.n_passed > 0
+    assert killed.leftovers() == []
+    assert killed.at_rest("learning_platform", COUNT) == rows
+
+
+@pytest.mark.slow
 def test_failed_run_shows_its_error_and_exits_1(killed: Demo) -> None:
     month = f"audit_logs_{killed.table[-1].period.replace('-', '_')}"
     killed.at_rest("proposals", f"DROP TABLE {month}", f"CREATE TABLE {month} (n int)")
@@ -87,6 +100,31 @@ def test_failed_run_shows_its_error_and_exits_1(killed: Demo) -> None:
     assert "Traceback" not in killed.stderr
     assert killed.leftovers() == []
     killed.at_rest("proposals", f"DROP TABLE {month}")
+
+
+@pytest.mark.slow
+def test_all_five_systems_have_something_to_see_and_to_do(demo: Demo) -> None:
+    demo.systems = ()
+    assert demo.run("--once") == 0, demo.stderr
+    assert demo.failed_checks == {
+        "column_missing",
+        "constraint_missing",
+        "index_missing",
+        "not_partitioned",
+    }
+    past = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass"
+    assert demo.at_rest("learning_platform", past) == [(24 + 1 + 3 + 2,)], "two expired"
+    assert demo.at_rest(
+        "nova",
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = 'idx_posts_user_created'::regclass",
+    ) == [(True,)]
+
+
+def test_unknown_system_is_refused(demo: Demo) -> None:
+    demo.systems = ("novae",)
+    assert demo.run() == 2
+    assert "learning_platform" in demo.stderr
+    assert not demo.data.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

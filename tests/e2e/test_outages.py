@@ -15,9 +15,11 @@ from maintenance.demo.account import server_account
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from tests.builders import ROOT, unique
 from tests.disks import small_disk
-from tests.e2e.demos import wait_until
+from tests.e2e.demos import PATIENCE_S, wait_until
 from tests.policies import write_policy
 from tests.receivers import Receiver
+
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 
 DEFINITIONS = """
 from maintenance.orchestration import alert_sensors

@@ -20,6 +20,8 @@ from tests.builders import Database, Role
 from tests.conftest import Servers
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
+pytestmark = pytest.mark.store
+
 CHILDREN = """
 SELECT c.relname, pg_catalog.pg_get_expr(c.relpartbound, c.oid)
 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
@@ -45,6 +47,7 @@ def child(offset: int = 0) -> str:
     return f"events_{month(offset).replace('-', '_')}"
 
 
+@pytest.mark.store(None)
 def test_apply_makes_the_horizon_and_a_second_apply_plans_nothing(
     database: Database, policy: Policy
 ) -> None:
@@ -58,6 +61,7 @@ def test_apply_makes_the_horizon_and_a_second_apply_plans_nothing(
     assert second.ok
 
 
+@pytest.mark.store(None)
 def test_plan_changes_nothing_and_makes_no_store(database: Database, policy: Policy) -> None:
     assert len(pipeline.plan(policy).plan.actions) == 4
     pipeline.check(policy)
@@ -183,6 +187,7 @@ def test_identity_column_of_the_parent_stands_in_no_ones_way(
     assert database.execute("SELECT id FROM public.events") == [(1,)]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("type_", ["date", "timestamp", "timestamptz", "timestamptz(3)"])
 def test_every_time_type_is_a_key(database: Database, tmp_path: Path, type_: str) -> None:
     database.execute(f"CREATE TABLE public.events (at {type_}) PARTITION BY RANGE (at)")
@@ -191,6 +196,7 @@ def test_every_time_type_is_a_key(database: Database, tmp_path: Path, type_: str
     assert pipeline.plan(policy).plan.actions == ()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("encoding", "type_", "value"),
     [
@@ -221,6 +227,7 @@ def test_encoded_keys_find_their_month(
 HOSTILE = ['"Sales"."Order Log"', '"a.b"."c""d"', '"ключ"."таблица 🐘"', '"select"."from"']
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("written", HOSTILE)
 def test_hostile_names_are_quoted_everywhere(
     database: Database, tmp_path: Path, written: str
@@ -283,6 +290,7 @@ def test_one_bad_table_never_stops_the_others(database: Database, tmp_path: Path
     assert not report.ok
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     "taker",
     [

@@ -45,6 +45,8 @@ from tests.archives import (
 from tests.builders import ROOT, Database, Role, drop_database, in_maintenance_database, unique
 from tests.sessions import session
 
+pytestmark = pytest.mark.in_turn
+
 COPY = QualifiedName("public", "copy")
 INSUFFICIENT_PRIVILEGE = "42501"
 

@@ -442,6 +442,7 @@ def test_old_transaction_in_the_way_is_named_before_anything_is_done(
         database.url,
         bloat=ACTING,
         indexes={"preflight": {"max_transaction_age": "0 seconds"}},
+        locks={"give_up_after": "1 s"},
     )
     report = act(strict)
     (result,) = report.results

@@ -17,6 +17,8 @@ from maintenance.policy import load_policy
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 
+pytestmark = pytest.mark.in_turn
+
 PARTITIONS = """
 SELECT relname FROM pg_class
 WHERE relispartition AND relkind = 'r' AND relnamespace = 'public'::regnamespace

@@ -14,8 +14,10 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, Role
-from tests.conversions import EVENTS, N_ROWS, PLAIN, RICH, grants, shape
+from tests.conversions import EVENTS, N_ROWS, PLAIN, RICH, grants, shape, undo
 from tests.policies import make_policy
+
+pytestmark = pytest.mark.store
 
 BY_PARTITION = "SELECT tableoid::regclass::text, count(*) FROM public.events GROUP BY 1 ORDER BY 1"
 KIND = "SELECT relkind::text FROM pg_class WHERE oid = 'public.events'::regclass"
@@ -295,6 +297,7 @@ REFUSED: dict[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_not_carried_over_is_refused(database: Database, tmp_path: Path, case: str) -> None:
     statement, code = REFUSED[case]
@@ -398,6 +401,7 @@ ENCODINGS: dict[str, tuple[str, str, Any]] = {
 }
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("case", ENCODINGS)
 def test_table_of_any_encoding_is_converted(database: Database, tmp_path: Path, case: str) -> None:
     type_, value, encoding = ENCODINGS[case]
@@ -547,17 +551,6 @@ def test_now_is_within_the_first_partition(database: Database, tmp_path: Path) -
     assert "_to_" in where
 
 
-def undo(database: Database, report: pipeline.Report) -> None:
-    """Run the way back that a conversion has recorded."""
-    with database.connect() as connection:
-        connection.execute("SET lock_timeout = '1s'")
-        connection.execute("SET search_path = ''")
-        for statements in report.results[0].detail["undo"]:
-            text = "; ".join(statements)
-            whole = text if "CONCURRENTLY" in text else f"BEGIN; {text}; COMMIT"
-            connection.execute(whole.encode())
-
-
 def test_conversion_is_undone_while_later_partitions_are_empty(
     database: Database, tmp_path: Path, owner_role: Role, limited_role: Role
 ) -> None:
@@ -590,3 +583,24 @@ def test_undo_refuses_where_a_later_partition_has_rows(database: Database, tmp_p
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
         undo(database, report)
     assert database.execute(KIND) == [("p",)]
+
+
+def test_months_have_the_options_of_the_table_also_after_a_run_that_was_killed_at_the_swap(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(PLAIN)
+    database.execute("ALTER TABLE public.events SET (fillfactor = 80)")
+    policy = policy_of(database, tmp_path)
+
+    def die(line: str) -> None:
+        if "create partition" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(policy, progress=die)
+    assert pipeline.apply(policy, only=["partitions"]).ok
+    options = database.execute(
+        "SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'public.events'::regclass"
+    )
+    assert options == [(["fillfactor=80"],)]

@@ -17,8 +17,10 @@ from maintenance.names import QualifiedName, quote
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.subjects.indexes import INDEXES
-from tests.builders import Database, Role
+from tests.builders import Database, Role, make_role
 from tests.policies import make_policy
+
+pytestmark = pytest.mark.store
 
 NOW = datetime.now(UTC)
 MISSING, DRIFT = FindingKind.INDEX_MISSING, FindingKind.INDEX_DEFINITION_DRIFT
@@ -196,6 +198,7 @@ def test_index_built_from_its_declaration_is_the_same(database: Database, tmp_pa
 COVERED = frozenset({FindingKind.INDEX_DUPLICATE, FindingKind.INDEX_REDUNDANT})
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     "definition",
     [
@@ -305,6 +308,7 @@ def test_any_index_that_the_server_built_is_the_same(
 # Different
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("declared", "existing"),
     [
@@ -375,6 +379,7 @@ def test_name_of_something_else_is_drift(database: Database, tmp_path: Path) -> 
 # Refused
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("definition", "sqlstate"),
     [
@@ -551,6 +556,7 @@ def test_replacement_that_was_interrupted_is_finished(database: Database, tmp_pa
     assert list(definitions_of(database)) == ["i"]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("setup", "name", "reason"),
     [
@@ -628,6 +634,7 @@ def test_partitioned_index_is_built_part_by_part(database: Database, tmp_path: P
     assert (kinds_of(report), told(report)) == ([], {})
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("n_steps", range(1, 11))
 def test_partitioned_index_is_finished_after_any_step(
     n_steps: int, database: Database, tmp_path: Path
@@ -729,6 +736,93 @@ def test_constraint_with_another_definition_is_drift(database: Database, tmp_pat
     assert [f.kind for f in told(report).values()] == [DRIFT]
 
 
+def doubt(report: Any) -> Finding | None:
+    kind = FindingKind.INDEX_DECLARATION_DOUBTFUL
+    return next((finding for finding in report.findings if finding.kind is kind), None)
+
+
+def test_mistyped_name_of_an_index_to_replace_is_told_with_the_near_one(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t (a int, b int)")
+    database.execute("CREATE INDEX t_old_idx ON t (a)")
+    database.execute("CREATE INDEX something_else ON t (b)")
+    sql = "-- replaces: t_odl_idx\nCREATE INDEX t_a_b ON t (a, b);"
+    policy = declare(tmp_path, database.url, sql, allow_drop=True)
+    before = doubt(plan(policy))
+    assert before is not None
+    assert (before.severity, before.object) == (Severity.WARN, "public.t_a_b")
+    assert before.data["near"] == {"public.t_odl_idx": ["public.t_old_idx"]}
+    after = doubt(apply(policy))
+    assert after is not None
+    assert after.severity is Severity.INFO
+    right = "-- replaces: t_old_idx\nCREATE INDEX t_a_b ON t (a, b);"
+    policy = declare(tmp_path, database.url, right, allow_drop=True)
+    assert doubt(apply(policy)) is None
+    # One that a run dropped is not mistyped, whatever there is beside it.
+    database.execute("CREATE INDEX t_old_idx1 ON t (b)")
+    assert doubt(plan(policy)) is None
+    nothing = "-- replaces: zzz\nCREATE INDEX t_b_a ON t (b, a);"
+    lost = doubt(plan(declare(tmp_path, database.url, nothing, allow_drop=True)))
+    assert lost is not None
+    assert (lost.severity, lost.data["near"]) == (Severity.INFO, {"public.zzz": []})
+
+
+def test_mistyped_name_of_an_index_to_drop_is_told(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (a int)")
+    database.execute("CREATE INDEX t_old_idx ON t (a)")
+    told = doubt(plan(declare(tmp_path, database.url, "DROP INDEX t_odl_idx;")))
+    assert told is not None
+    assert told.data["near"] == {"public.t_odl_idx": ["public.t_old_idx"]}
+    assert doubt(plan(declare(tmp_path, database.url, "DROP INDEX gone;"))) is None
+
+
+SUBPARTITIONED = (
+    "CREATE TABLE m (id int NOT NULL, at date NOT NULL, kind int NOT NULL, tag text)"
+    " PARTITION BY RANGE (at)",
+    "CREATE TABLE m_1 PARTITION OF m FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')",
+    "CREATE TABLE m_2 PARTITION OF m FOR VALUES FROM ('2026-02-01') TO ('2026-03-01')"
+    " PARTITION BY LIST (kind)",
+    "CREATE TABLE m_2_1 PARTITION OF m_2 FOR VALUES IN (1) PARTITION BY {}",
+    "CREATE TABLE m_2_1_a PARTITION OF m_2_1 FOR VALUES {}",
+)
+
+
+@pytest.mark.parametrize(
+    ("third", "bound", "keys", "lacks"),
+    [
+        ("HASH (id)", "WITH (MODULUS 1, REMAINDER 0)", "id, at, kind", None),
+        ("HASH (id)", "WITH (MODULUS 1, REMAINDER 0)", "id, at", ("public.m_2", ("kind",))),
+        ("HASH (tag)", "WITH (MODULUS 1, REMAINDER 0)", "id, at, kind", ("public.m_2_1", ("tag",))),
+        ("LIST (lower(tag))", "IN ('x')", "id, at, kind, tag", ("public.m_2_1", ())),
+    ],
+)
+def test_unique_index_needs_the_keys_of_all_levels(
+    database: Database,
+    tmp_path: Path,
+    third: str,
+    bound: str,
+    keys: str,
+    lacks: tuple[str, tuple[str, ...]] | None,
+) -> None:
+    for statement in SUBPARTITIONED:
+        database.execute(statement.format(bound if "m_2_1_a" in statement else third))
+    policy = declare(tmp_path, database.url, f"CREATE UNIQUE INDEX m_unique ON m ({keys});")
+    report = plan(policy)
+    if lacks is None:
+        assert kinds_of(report) == [(ActionKind.CREATE_INDEX, "public.m_unique")]
+        assert {r.outcome for r in apply(policy).results} == {Outcome.DONE}
+        assert told(plan(policy)) == {}
+        return
+    assert kinds_of(report) == []
+    refused = told(report)["public.m_unique"]
+    assert (refused.kind, refused.severity) == (REFUSED, Severity.ERROR)
+    assert refused.data["sqlstate"] == "0A000"
+    assert (refused.data["partition"], tuple(refused.data["lacks"])) == lacks
+    with pytest.raises(psycopg.errors.FeatureNotSupported):  # the server says the same
+        database.execute(f"CREATE UNIQUE INDEX ON m ({keys})")
+
+
 SEARCH = """
 ALTER TABLE t ADD COLUMN words tsvector
   GENERATED ALWAYS AS (to_tsvector('english', title || ' ' || coalesce(body, ''))) STORED;
@@ -746,12 +840,47 @@ def test_column_needs_a_key_and_its_index_waits_for_it(database: Database, tmp_p
     assert [r.outcome for r in held.results] == [Outcome.SKIPPED, Outcome.SKIPPED]
     found = told(held)
     assert found["public.t.words"].kind is FindingKind.COLUMN_MISSING
+    assert {f.object: f.data["held_by"] for f in held.findings if "held_by" in f.data} == {
+        "public.t.words": HeldBy.REWRITES_NOT_ALLOWED,
+        "public.t_words": HeldBy.REWRITES_NOT_ALLOWED,
+    }
     doubt = next(f for f in held.findings if f.kind is FindingKind.INDEX_DECLARATION_DOUBTFUL)
     assert doubt.data["reasons"] == {"null_in_expression": ["title"]}
     policy = declare(tmp_path, database.url, SEARCH, allow_rewrite=True)
     assert {r.outcome for r in apply(policy).results} == {Outcome.DONE}
     report = plan(policy)
     assert (kinds_of(report), told(report)) == ([], {})
+
+
+SLOW = """CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql
+AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.02); RETURN $1; END'"""
+
+
+@pytest.mark.parametrize("is_owner", [True, False])
+def test_rewrite_and_validation_take_as_long_as_they_need(
+    database: Database, tmp_path: Path, is_owner: bool
+) -> None:
+    database.execute("CREATE TABLE t (a int)")
+    database.execute("INSERT INTO t SELECT g FROM generate_series(1, 100) g")
+    database.execute(SLOW)
+    if not is_owner:
+        database.give_to(make_role(database.server, "owner"))
+    sql = """
+    ALTER TABLE t ADD COLUMN b int GENERATED ALWAYS AS (slow(a)) STORED;
+    ALTER TABLE t ADD CONSTRAINT t_positive CHECK (slow(a) > 0);
+    """
+    (tmp_path / "indexes.sql").write_text(sql)
+    policy = make_policy(
+        tmp_path,
+        database.url,
+        indexes={"declared": "indexes.sql", "allow_rewrite": True},
+        locks={"lock_timeout": "100 ms", "give_up_after": "1 second"},
+    )
+    assert {(r.action.kind, r.outcome) for r in apply(policy).results} == {
+        (ActionKind.ADD_COLUMN, Outcome.DONE),
+        (ActionKind.ADD_CONSTRAINT, Outcome.DONE),
+        (ActionKind.VALIDATE_CONSTRAINT, Outcome.DONE),
+    }
 
 
 def test_column_with_another_expression_is_drift(database: Database, tmp_path: Path) -> None:

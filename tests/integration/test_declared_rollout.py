@@ -18,14 +18,18 @@ from maintenance.engine.actions import ActionKind, HeldBy
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
 from maintenance.errors import LockNotAcquiredError, RegressionError, UsageError
+from maintenance.names import literal
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
 from maintenance.pipeline.undo import UndoReport, undo
 from maintenance.policy import Policy
+from maintenance.redaction import remember
 from maintenance.subjects.indexes.declared import prove
 from tests.builders import Database
 from tests.catalogs import catalog_of
 from tests.policies import make_policy
+
+pytestmark = pytest.mark.store
 
 TABLES = """
 CREATE TABLE public.orders (id bigint PRIMARY KEY, customer_id bigint NOT NULL, state text NOT NULL,
@@ -101,6 +105,7 @@ def all_done(report: Report | UndoReport) -> bool:
     return outcomes == {Outcome.DONE}
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     "declared",
     [
@@ -149,6 +154,20 @@ def test_rollout_is_complete_and_its_undo_restores_the_catalog(
     assert catalog_of(shop) == before
 
 
+def test_wave_that_was_not_chosen_waits(shop: Database, tmp_path: Path) -> None:
+    policy = policy_for(
+        shop,
+        tmp_path,
+        "CREATE INDEX first ON orders (customer_id, state);\n"
+        "-- wave: 2\nCREATE INDEX second ON orders (state);",
+    )
+    report = pipeline.apply(policy, only=["indexes"], request=pipeline.Request(waves=(1,)))
+    outcomes = {r.action.object: r.outcome for r in report.results}
+    assert outcomes == {"public.first": Outcome.DONE, "public.second": Outcome.SKIPPED}
+    report = pipeline.apply(policy, only=["indexes"], request=pipeline.Request(waves=(2,)))
+    assert kinds(report) == [(ActionKind.CREATE_INDEX, Outcome.DONE)]
+
+
 def test_index_of_a_partition_that_was_there_is_there_after_undo(
     shop: Database, tmp_path: Path
 ) -> None:
@@ -189,6 +208,7 @@ def test_index_made_by_others_in_the_meantime_is_kept(shop: Database, tmp_path: 
     assert catalog_of(shop) == made
 
 
+@pytest.mark.store(None)
 def test_unknown_runs_and_nothing_to_undo_are_usage_errors(shop: Database, tmp_path: Path) -> None:
     policy = policy_for(shop, tmp_path, "CREATE INDEX a ON public.orders (state);")
     with pytest.raises(UsageError) as unknown:
@@ -460,3 +480,29 @@ def test_command_undo_tells_by_its_exit_code_what_it_did(shop: Database, tmp_pat
     assert [each["outcome"] for each in document["actions"]] == ["done"]
     assert run("last")[0] == 2
     assert run(document["run"])[0] == 0
+
+
+SECRET = "tr0ub4dor's-key"
+
+
+@pytest.mark.pg("== 18")
+def test_comment_with_a_secret_is_restored_as_it_was_and_never_shown(
+    shop: Database, tmp_path: Path
+) -> None:
+    remember([SECRET])
+    statement = f"COMMENT ON INDEX public.orders_old IS {literal(f'key: {SECRET}; tell nobody')}"
+    shop.execute(statement)
+    before = catalog_of(shop)
+    policy = policy_for(shop, tmp_path, "DROP INDEX public.orders_old;")
+
+    assert all_done(apply(policy))
+    result = CliRunner().invoke(cli, ["undo", "last", "--policy", str(policy.path), "--json"])
+
+    assert json.loads(result.stdout)["complete"]
+    assert catalog_of(shop) == before
+    (kept,) = shop.execute("SELECT undo::text FROM maintenance.journal WHERE undo IS NOT NULL")
+    assert statement in kept[0]
+    journal = shop.execute("SELECT to_jsonb(j) - 'undo' FROM maintenance.journal j")
+    for shown in (result.output, json.dumps(journal)):
+        assert "COMMENT ON INDEX public.orders_old" in shown
+        assert "tr0ub4dor" not in shown

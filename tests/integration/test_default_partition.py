@@ -21,6 +21,8 @@ from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 from tests.sessions import session
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+pytestmark = pytest.mark.store(NOW)
 DEFAULT = "CREATE TABLE public.events_default PARTITION OF public.events DEFAULT"
 MANY = 12_000
 """More rows than ATTACH may look through under its lock."""

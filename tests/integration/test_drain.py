@@ -34,6 +34,8 @@ from tests.sessions import until
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
+pytestmark = pytest.mark.store(NOW)
+
 SCHEMA = """
 CREATE TABLE public.users (id bigint PRIMARY KEY);
 INSERT INTO public.users SELECT generate_series(1, 10);

@@ -19,6 +19,8 @@ from tests.policies import make_policy
 from tests.replicas import caught_up, make_replica
 from tests.sessions import until
 
+pytestmark = pytest.mark.in_turn
+
 UNUSED, UNPROVEN = FindingKind.INDEX_UNUSED, FindingKind.INDEX_EVIDENCE_INSUFFICIENT
 REDUNDANT, DUPLICATE = FindingKind.INDEX_REDUNDANT, FindingKind.INDEX_DUPLICATE
 FEW, INVALID = FindingKind.INDEX_LOW_CARDINALITY, FindingKind.INDEX_INVALID

@@ -19,6 +19,8 @@ from maintenance.policy.view_sql import ViewSqlError, view_query
 from tests.builders import Database, Role
 from tests.policies import make_policy
 
+pytestmark = [pytest.mark.store, pytest.mark.in_turn]
+
 newest = pytest.mark.pg("== 18")
 
 

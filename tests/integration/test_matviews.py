@@ -13,6 +13,8 @@ from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.store
+
 SCHEMA = """
 CREATE TABLE public.courses (id int PRIMARY KEY, title text);
 CREATE TABLE public.enrollments (id int PRIMARY KEY, course int, progress int);

@@ -1,6 +1,7 @@
 """Report mode, approval and pause on real servers: what is held, by whom, and until when."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from maintenance.cli import cli
+from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.gate import Origin
@@ -22,9 +24,12 @@ from maintenance.pipeline.pause import pause, resume
 from maintenance.pipeline.restore import restore_period
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
-from tests.builders import Database
+from tests.builders import Database, cloned
 from tests.integration.test_apply import child, month, names
-from tests.policies import CREATE_EVENTS, EVENTS, make_policy
+from tests.past_months import make_template_of_months
+from tests.policies import EVENTS, make_policy
+
+pytestmark = pytest.mark.store
 
 TABLE = QualifiedName("public", "events")
 OLD = {child(-5), child(-4), child(-3)}
@@ -32,16 +37,13 @@ VIEW = "CREATE MATERIALIZED VIEW public.daily AS SELECT count(*) AS n FROM publi
 
 
 @pytest.fixture
-def filled(database: Database, tmp_path: Path) -> Database:
+def filled(server: PostgresServer) -> Iterator[Database]:
     """Events of the five past months and this one, a row in each, analyzed."""
-    database.execute(CREATE_EVENTS)
-    keeping = make_policy(tmp_path, database.url, EVENTS, name="filling")
-    pipeline.apply(keeping, request=Request(TABLE, tuple(month(-n) for n in range(6))))
-    pipeline.apply(keeping)
-    for n in range(6):
-        database.execute(f"INSERT INTO public.events VALUES ({n}, '{month(-n)}-02')")
-    database.execute("ANALYZE public.events")
-    return database
+    for database in cloned(server, make_template_of_months(server, *(-n for n in range(6)))):
+        rows = ", ".join(f"({n}, '{month(-n)}-02')" for n in range(6))
+        database.execute(f"INSERT INTO public.events VALUES {rows}")
+        database.execute("ANALYZE public.events")
+        yield database
 
 
 def policy_of(

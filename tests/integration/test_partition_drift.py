@@ -14,6 +14,8 @@ from tests.builders import Database, Role
 from tests.integration.test_apply import PROPERTIES, child
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
+pytestmark = [pytest.mark.store, pytest.mark.in_turn]
+
 
 @pytest.fixture
 def policy(database: Database, tmp_path: Path) -> Policy:

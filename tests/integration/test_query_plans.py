@@ -1,10 +1,12 @@
 """Plans of declared queries on real servers: used, used but still sorts, not used because …"""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from maintenance.demo.postgres import PostgresServer
 from maintenance.names import QualifiedName
 from maintenance.policy.query_sql import DeclaredQuery, parse_query
 from maintenance.server.session import Connection, Timeouts, connect
@@ -19,7 +21,7 @@ from maintenance.subjects.indexes.declared.query_verdicts import (
     Use,
     judge,
 )
-from tests.builders import Database, Role, make_role
+from tests.builders import Database, Role, cloned, make_filled_template, make_role, run_all
 
 LIMITS = Limits(timedelta(seconds=20), "public")
 
@@ -55,11 +57,9 @@ def used(database: Database, of: ProvenIndex, text: str, number: int = 1) -> Que
 
 
 @pytest.fixture
-def shop(database: Database) -> Database:
+def shop(server: PostgresServer) -> Iterator[Database]:
     """Tables as the example systems have them, with rows."""
-    for statement in SHOP:
-        database.execute(statement)
-    return database
+    yield from cloned(server, make_filled_template(server, "shop", run_all(*SHOP)))
 
 
 SHOP = (

@@ -1,7 +1,7 @@
 """Declared indexes proven by their queries, on real servers."""
 
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 
+from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.lock_retry import silent
 from maintenance.engine.target import Target
 from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.undo import undo
 from maintenance.policy import Policy
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.indexes.declared.prove import measure_after, measure_before
 from maintenance.subjects.indexes.declared.query_models import NotRun, PlanMode, QueryKey
 from maintenance.subjects.indexes.declared.query_verdicts import Reason, Use
-from tests.builders import Database, make_role
+from tests.builders import Database, cloned, make_filled_template, make_role, run_all
 from tests.policies import make_policy
 
 MESSAGES = (
@@ -48,10 +50,8 @@ CREATE = Action(ActionKind.CREATE_INDEX, INDEX, (), "declared", table="public.me
 
 
 @pytest.fixture
-def nova(database: Database) -> Database:
-    for statement in MESSAGES:
-        database.execute(statement)
-    return database
+def nova(server: PostgresServer) -> Iterator[Database]:
+    yield from cloned(server, make_filled_template(server, "messages", run_all(*MESSAGES)))
 
 
 def declare(
@@ -209,6 +209,54 @@ def test_index_that_no_query_uses_is_found_with_the_share(nova: Database, tmp_pa
     assert found(policy, kind) == []
 
 
+WIDE = """-- serves: of_sender
+CREATE INDEX messages_wide ON messages (sender_id) INCLUDE (content, created_at);
+"""
+OF_SENDER = "-- params: 7\n-- params: 11\nSELECT * FROM messages WHERE sender_id = $1"
+
+
+def service(policy: Policy) -> dict[str, Any]:
+    """What serves the declared queries, as documents have it."""
+    facts = pipeline.plan(policy, only=[INDEXES.name]).facts
+    share: dict[str, Any] = facts["declared_queries"]
+    return share
+
+
+def test_query_that_an_older_index_serves_as_well_is_served_and_the_index_is_named(
+    nova: Database, tmp_path: Path
+) -> None:
+    policy = declare(tmp_path, nova, WIDE, {"of_sender": OF_SENDER})
+    assert (service(policy)["index_missing"], service(policy)["share"]) == (2, None)
+    pipeline.apply(policy, only=[INDEXES.name])
+    share = service(policy)
+    assert (share["declared_index"], share["share"]) == (2, 1)
+    nova.execute("CREATE INDEX messages_narrow ON messages (sender_id)")
+    share = service(policy)
+    assert (share["another_index"], share["not_served"], share["share"]) == (2, 0, 1)
+    assert {each["index"] for each in share["queries"]} == {"public.messages_narrow"}
+    (unused,) = found(policy, FindingKind.INDEX_NOT_USED_BY_QUERY)
+    assert (unused.object, unused.severity) == ("public.messages_wide", Severity.INFO)
+    assert unused.data["reason"] == Reason.AS_GOOD
+
+
+def test_index_that_is_walked_along_its_order_serves_no_query(
+    nova: Database, tmp_path: Path
+) -> None:
+    declared = """-- serves: newest
+    CREATE INDEX messages_part ON messages (sender_id, created_at) WHERE deleted_at IS NULL;"""
+    newest = "-- params: 7\nSELECT * FROM messages WHERE sender_id = $1 ORDER BY id"
+    policy = declare(tmp_path, nova, declared, {"newest": newest})
+    for statement in (
+        "CREATE INDEX messages_part ON messages (sender_id, created_at) WHERE deleted_at IS NULL",
+        # makes the planner read the table along its primary key
+        "ALTER DATABASE {} SET enable_sort = off",
+        "ALTER DATABASE {} SET enable_seqscan = off",
+    ):
+        nova.execute(statement.format(nova.name))
+    share = service(policy)
+    assert (share["not_served"], share["share"]) == (1, 0)
+
+
 def test_lost_column_of_a_query_is_drift_and_the_others_are_planned(
     nova: Database, tmp_path: Path
 ) -> None:
@@ -235,6 +283,59 @@ def test_changed_plan_is_found_against_the_stored_one(nova: Database, tmp_path: 
     assert changed.data["parameters"] == [1, 2]
     assert isinstance(changed.value, float)
     assert changed.value > 2
+
+
+def changed(policy: Policy, days: float) -> list[str]:
+    """The queries with another plan than before, some days from now."""
+    later = datetime.now(UTC) + timedelta(days=days)
+    return [each.object for each in found(policy, FindingKind.QUERY_PLAN_CHANGED, now=later)]
+
+
+def test_plan_that_an_undo_changed_is_no_news(nova: Database, tmp_path: Path) -> None:
+    policy = declare(tmp_path, nova, DECLARED, {"newest_of_sender": NEWEST})
+    pipeline.apply(policy, only=[INDEXES.name])
+    assert changed(policy, 0) == []
+    undo(policy, "last")
+    assert changed(policy, 0) == []
+    # What is recorded from then on is compared again.
+    pipeline.apply(policy, only=[INDEXES.name], now=datetime.now(UTC) + timedelta(days=1))
+    nova.execute(BUILD)
+    assert changed(policy, 2) == ["app/queries/newest_of_sender"]
+
+
+def test_plan_that_a_declared_drop_changed_is_no_news(nova: Database, tmp_path: Path) -> None:
+    policy = declare(tmp_path, nova, DECLARED, {"newest_of_sender": NEWEST})
+    nova.execute(BUILD)
+    pipeline.apply(policy, only=[INDEXES.name], now=datetime.now(UTC) - timedelta(days=9))
+    drop = "DROP INDEX idx_messages_sender_created;"
+    policy = declare(tmp_path, nova, drop, {"newest_of_sender": NEWEST}, allow_drop=True)
+    (dropped,) = pipeline.apply(policy, only=[INDEXES.name]).results
+    assert dropped.action.kind is ActionKind.DROP_INDEX
+    assert changed(policy, 0) == []
+
+
+def test_missed_expectation_of_a_build_is_a_warning_then_an_error(
+    nova: Database, tmp_path: Path
+) -> None:
+    declared = f"-- expect: 1000000x\n{DECLARED}"
+    policy = declare(tmp_path, nova, declared, {"newest_of_sender": NEWEST})
+    (build,) = pipeline.apply(policy, only=[INDEXES.name]).results
+    assert build.detail["proof"]["expectation"] == "missed"
+    kind, now = FindingKind.INDEX_BELOW_EXPECTATION, datetime.now(UTC)
+    after = (timedelta(minutes=1), timedelta(hours=2), timedelta(hours=25), timedelta(days=8))
+    told = [found(policy, kind, now=now + each) for each in after]
+    assert [finding.severity for each in told for finding in each] == [
+        Severity.INFO,
+        Severity.WARN,
+        Severity.ERROR,
+        Severity.INFO,
+    ]
+    assert {finding.object for each in told for finding in each} == {INDEX}
+    assert found(policy, kind, now=now + timedelta(days=15)) == []
+    # What is promised in the file is what counts.
+    corrected = f"-- expect: 2x\n{DECLARED}"
+    policy = declare(tmp_path, nova, corrected, {"newest_of_sender": NEWEST})
+    assert found(policy, kind, now=now + timedelta(hours=25)) == []
 
 
 def test_new_index_that_is_not_scanned_is_a_warning_then_an_error(

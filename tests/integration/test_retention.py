@@ -2,7 +2,7 @@
 
 import json
 import threading
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,24 @@ from click.testing import CliRunner
 
 from maintenance.cli import cli
 from maintenance.ddl.marks import marked, read_mark, set_comment
+from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import executor
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
-from maintenance.periods import Interval, period_of
 from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
-from tests.builders import Database, Role
+from tests.builders import Database, Role, cloned
 from tests.integration.test_writers import writing
+from tests.past_months import make_template_of_months, month
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
+pytestmark = pytest.mark.store
+
 TABLE = QualifiedName("public", "events")
-
-
-def month(offset: int = 0) -> str:
-    return period_of(datetime.now(UTC).date(), Interval.MONTH).shift(offset).key
 
 
 def child(offset: int = 0) -> str:
@@ -42,16 +41,12 @@ def policy_of(database: Database, folder: Path, **retention: Any) -> Policy:
 
 
 @pytest.fixture
-def filled(database: Database, tmp_path: Path) -> Database:
+def filled(server: PostgresServer) -> Iterator[Database]:
     """Events of the five past months and this one, a row in each."""
-    database.execute(CREATE_EVENTS)
-    keeping = make_policy(tmp_path, database.url, EVENTS, name="filling")
-    asked = tuple(month(-n) for n in range(6))
-    pipeline.apply(keeping, request=Request(TABLE, asked))
-    pipeline.apply(keeping)
-    for n in range(6):
-        database.execute(f"INSERT INTO public.events VALUES ({n}, '{month(-n)}-02')")
-    return database
+    for database in cloned(server, make_template_of_months(server, *(-n for n in range(6)))):
+        rows = ", ".join(f"({n}, '{month(-n)}-02')" for n in range(6))
+        database.execute(f"INSERT INTO public.events VALUES {rows}")
+        yield database
 
 
 def relations(database: Database) -> set[str]:
@@ -503,6 +498,7 @@ def test_damaged_archive_keeps_the_table(filled: Database, tmp_path: Path) -> No
     assert filled.execute(f"SELECT id FROM public.{child(-5)}") == [(5,)]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("spoil", ["cut", "altered", "of another database"])
 def test_what_is_no_valid_archive_is_neither_written_over_nor_dropped_on(
     filled: Database, tmp_path: Path, spoil: str

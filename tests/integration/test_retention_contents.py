@@ -1,6 +1,7 @@
 """What a plan of retention says of the partitions that go: rows, bytes, keys, archive."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,26 @@ import pytest
 from click.testing import CliRunner
 
 from maintenance.cli import cli
+from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName, parse_name
 from maintenance.orchestration.retention_assets import contents_metadata
 from maintenance.partition_key import Encoding, KeyCodec
-from maintenance.periods import Interval, period_of
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.server.session import Timeouts, connect
 from maintenance.subjects.retention import key_range
 from maintenance.subjects.retention.key_range import Keyed, read_key_ranges
-from tests.builders import Database, Role
-from tests.policies import CREATE_EVENTS, EVENTS, make_policy
+from tests.builders import Database, Role, cloned
+from tests.past_months import make_template_of_months, month
+from tests.policies import EVENTS, make_policy
+
+pytestmark = [pytest.mark.store, pytest.mark.in_turn]
 
 TABLE = QualifiedName("public", "events")
 ROWS = 300
-
-
-def month(offset: int) -> str:
-    return period_of(datetime.now(UTC).date(), Interval.MONTH).shift(offset).key
 
 
 def child(offset: int) -> str:
@@ -46,19 +46,18 @@ def policy_of(database: Database, folder: Path, **retention: Any) -> Policy:
 
 
 @pytest.fixture
-def filled(database: Database, tmp_path: Path) -> Database:
+def filled(server: PostgresServer) -> Iterator[Database]:
     """Events of five months ago, and of this month."""
-    database.execute(CREATE_EVENTS)
-    keeping = make_policy(tmp_path, database.url, EVENTS, name="filling")
-    pipeline.apply(keeping, request=Request(TABLE, (month(-5), month(0))))
-    for offset in (-5, 0):
-        database.execute(
-            "INSERT INTO public.events SELECT n, %s::timestamptz + n * interval '1 second'"
-            " FROM generate_series(0, %s) n",
-            (f"{month(offset)}-02 00:00:00+00", ROWS - 1),
-        )
-    database.execute("ANALYZE public.events")
-    return database
+    template = make_template_of_months(server, -5, 0, with_horizon=False)
+    for database in cloned(server, template):
+        for offset in (-5, 0):
+            database.execute(
+                "INSERT INTO public.events SELECT n, %s::timestamptz + n * interval '1 second'"
+                " FROM generate_series(0, %s) n",
+                (f"{month(offset)}-02 00:00:00+00", ROWS - 1),
+            )
+        database.execute("ANALYZE public.events")
+        yield database
 
 
 def details(policy: Policy) -> dict[str, dict[str, Any]]:

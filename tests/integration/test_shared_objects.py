@@ -15,6 +15,8 @@ from tests.integration.test_retention import month
 from tests.policies import make_policy
 from tests.sessions import session
 
+pytestmark = pytest.mark.store
+
 ONLY = ["partitions"]
 TABLE: dict[str, Any] = {"table": "public.log", "column": "at", "interval": "1 month", "premake": 2}
 

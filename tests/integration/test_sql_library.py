@@ -112,11 +112,15 @@ def test_file_holds_one_statement(file: File) -> None:
     assert len(parse_sql(file.numbered)) == 1
 
 
+@cache
+def sources() -> list[str]:
+    return [path.read_text() for path in ROOT.joinpath("maintenance").rglob("*.py")]
+
+
 @every_file
 def test_file_is_loaded_by_name(file: File) -> None:
     called = f'"{file.name}"'
-    sources = ROOT.joinpath("maintenance").rglob("*.py")
-    assert any(called in path.read_text() for path in sources)
+    assert any(called in source for source in sources())
 
 
 class References(Visitor):
@@ -294,7 +298,13 @@ def answer(
 
 
 CHANGING = ("timestamptz", "float8", "pg_lsn")
-RESTLESS = ("workload/read_server", "workload/list_wraparound", "capacity/read_limits")
+RESTLESS = (
+    "workload/read_server",
+    "workload/list_wraparound",
+    "capacity/read_limits",
+    "server/read_load",
+    "server/list_slots",
+)
 """What counts while it is looked at: only how many rows there are is compared."""
 FLEETING = ("workload/list_holders",)
 """What depends on whoever else is at work: only that it is answered is looked at."""
@@ -315,6 +325,8 @@ def events(database: Database) -> Database:
     database.execute("CREATE INDEX half ON ONLY public.events (note)")
     database.execute("CREATE TABLE public.events_copy (LIKE public.events)")
     database.execute("CREATE VIEW public.report AS SELECT * FROM public.events")
+    database.execute('CREATE TABLE public.log (n serial PRIMARY KEY, said varchar(9) COLLATE "C")')
+    database.execute("CREATE MATERIALIZED VIEW public.daily AS SELECT * FROM public.events")
     with session(database.url) as connection:
         migrate(connection)
     holder = database.connect(autocommit=False)

@@ -20,6 +20,8 @@ from tests.policies import make_policy
 from tests.sessions import session
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+pytestmark = pytest.mark.store(NOW)
 LMS = SQL / "systems" / "lms"
 COURSES: dict[str, Any] = {
     "table": "public.course_analytics",

@@ -16,6 +16,8 @@ from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.store
+
 ANALYZED = """
 SELECT relname FROM pg_catalog.pg_stat_user_tables
 WHERE last_analyze IS NOT NULL AND schemaname <> 'maintenance' ORDER BY 1

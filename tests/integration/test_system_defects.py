@@ -59,6 +59,7 @@ def _database(server: PostgresServer, system: str) -> Iterator[Database]:
 # Statements that the server refuses
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.id)
 def test_server_refuses_the_statement_as_stated(database: Database, defect: Defect) -> None:
     connection = tables_of(database.connect(), defect.schema)

@@ -19,6 +19,8 @@ from maintenance.subjects.partitions.inventory import inventory
 from tests.builders import Database, Role
 from tests.policies import EVENTS, make_policy
 
+pytestmark = pytest.mark.store
+
 CREATE = """
 CREATE TABLE public.users (id bigint PRIMARY KEY);
 INSERT INTO public.users SELECT generate_series(0, 9);

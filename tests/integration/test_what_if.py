@@ -92,6 +92,28 @@ def test_plan_shows_which_query_would_take_a_missing_index(shop: Database, tmp_p
     assert found["idx_orders_note"]["refused"] is not None
 
 
+def test_predicate_on_a_boolean_is_implied_as_the_server_implies_it(
+    shop: Database, tmp_path: Path
+) -> None:
+    shop.execute("CREATE EXTENSION hypopg")
+    shop.execute("ALTER TABLE orders ADD COLUMN paid bool NOT NULL DEFAULT true")
+    shop.execute("UPDATE orders SET paid = false WHERE id % 50 = 0")
+    shop.execute("ANALYZE orders")
+    declared = "CREATE INDEX idx_unpaid ON orders (customer_id) WHERE paid = false;"
+    policy = policy_of(tmp_path, shop, declared)
+    text = "-- params: 7\nSELECT * FROM orders WHERE customer_id = $1 AND paid = false"
+    (tmp_path / "queries" / "of_customer.sql").write_text(text)
+    policy = make_policy(
+        tmp_path, shop.url, indexes={"declared": "indexes.sql", "queries": "queries"}
+    )
+    found = details(policy)["idx_unpaid"]["queries"]
+    taken = {each["query"]: each["takes"] for each in found}
+    assert taken["of_customer"]
+    pipeline.apply(policy, only=[INDEXES.name])
+    query = "EXPLAIN SELECT * FROM orders WHERE customer_id = 7 AND paid = false"
+    assert "idx_unpaid" in str(shop.execute(query))
+
+
 def test_plan_shows_what_a_drop_costs_where_the_extension_can_hide_an_index(
     shop: Database, tmp_path: Path
 ) -> None:

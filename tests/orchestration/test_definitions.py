@@ -17,6 +17,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import entry
 from maintenance.orchestration.build import build
 from maintenance.orchestration.partition_assets import GROUP
+from maintenance.subjects.conversion import CONVERSION
 from maintenance.subjects.partitions import PARTITIONS
 from tests.builders import ROOT
 from tests.policies import EVENTS, write_policy
@@ -70,6 +71,8 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/digest",
         "proposals/partitions/audit_logs",
         "proposals/partition_inventory",
+        "proposals/archives/audit_logs",
+        "proposals/retention",
         "proposals/matviews/proposal_analytics_summary",
         "proposals/source/proposals",
         "proposals/redis",
@@ -91,6 +94,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals_digest": "0 6 * * *",
         "proposals_monthly_partitions": "0 1 20 * *",
         "proposals_nightly": "0 2 * * *",
+        "proposals_retention": "0 3 2 * *",
         "proposals_weekly_review": "0 4 * * 0",
     }
     by_hand = {
@@ -100,8 +104,11 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform_pause",
         "learning_platform_restore",
         "learning_platform_undo",
+        "proposals_approve",
+        "proposals_archives_audit_logs",
         "proposals_index_rollout",
         "proposals_pause",
+        "proposals_restore",
         "proposals_undo",
     }
     of_alerts = alert_jobs_of("learning_platform") | alert_jobs_of("proposals")
@@ -117,9 +124,8 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
         "lms/stale_analytics",
         "lms/source/course_analytics",
         "lms/source/enrollments",
-        "nova/partitions/messages",
-        "nova/partitions/posts",
         "nova/partition_inventory",
+        "nova/partitions/messages",
     }
     crons = {
         f"{name}_{schedule}": cron
@@ -129,10 +135,7 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
             "nightly": "0 2 * * *",
             "weekly_review": "0 4 * * 0",
         }.items()
-    }
-    crons |= dict.fromkeys(
-        ("nova_monthly_partitions", "nova_monthly_partitions_posts"), "0 1 20 * *"
-    )
+    } | {"nova_monthly_partitions": "0 1 20 * *"}
     by_hand = {
         job
         for name in names
@@ -222,7 +225,8 @@ def test_table_assets_are_backfilled_in_one_run(definitions: dg.Definitions) -> 
 def test_inventory_has_a_check_for_every_finding(definitions: dg.Definitions) -> None:
     checks = definitions.resolve_asset_graph().asset_check_keys
     found = {check.name for check in checks if check.asset_key.path[-1] == "partition_inventory"}
-    assert found == {kind.value for kind in PARTITIONS.finding_kinds}
+    kinds = PARTITIONS.finding_kinds | CONVERSION.finding_kinds
+    assert found == {kind.value for kind in kinds}
     others = {check.name for check in checks} - found
     assert others == {"nothing_to_worry_about"}
 

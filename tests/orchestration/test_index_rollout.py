@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maintenance.engine.findings import FindingKind
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.orchestration.build import build
+from maintenance.orchestration.index_assets import review_metadata
 from maintenance.orchestration.rollout_assets import proof_metadata, rollout_config
 from maintenance.orchestration.run_mode import Mode
 from maintenance.policy import Policy, load_policy
@@ -69,6 +70,75 @@ def test_rollout_is_a_dry_run_until_its_form_says_apply(
     assert database.execute(BUILT) == [(1,)]
     assert applied["as_declared"].value == 1
     assert "schema_drift" in str(applied["declarations"].value).replace("\\", "")
+
+
+def test_form_of_the_rollout_chooses_waves(
+    policy: Policy, database: Database, instance: dg.DagsterInstance
+) -> None:
+    for wave, built in ((1, 0), (2, 1)):
+        config = {"ops": {"app__indexes": {"config": {"mode": "APPLY", "waves": [wave]}}}}
+        run(policy, instance, "app_index_rollout", run_config=config)
+        assert database.execute(BUILT) == [(built,)]
+
+
+def test_schedule_rolls_out_the_waves_that_have_begun(
+    policy: Policy, database: Database, instance: dg.DagsterInstance
+) -> None:
+    def tick(first_day: str, built: int) -> None:
+        section = {"declared": "indexes.sql", "waves": {"2": first_day}}
+        schedules = {"index_rollout": "0 3 * * 6"}
+        write_policy(policy.path.parent, database.url, indexes=section, schedules=schedules)
+        definitions = build([policy.path]).get_repository_def()
+        schedule = definitions.get_schedule_def("app_index_rollout")
+        context = dg.build_schedule_context(instance, repository_def=definitions)
+        (request,) = list(schedule.evaluate_tick(context).run_requests or ())
+        run(policy, instance, "app_index_rollout", run_config=request.run_config)
+        assert database.execute(BUILT) == [(built,)]
+
+    tick("2999-01-01", 0)
+    tick("2026-01-01", 1)
+
+
+def test_what_serves_the_queries_is_shown_on_the_rollout_and_in_the_weekly_review(
+    policy: Policy, database: Database, instance: dg.DagsterInstance
+) -> None:
+    folder = policy.path.parent / "queries"
+    folder.mkdir()
+    text = "-- params: 7\nSELECT * FROM notes WHERE owner_id = $1"
+    (folder / "of_owner.sql").write_text(text)
+    section = {"declared": "indexes.sql", "queries": "queries"}
+    write_policy(policy.path.parent, database.url, indexes=section)
+    database.execute("ANALYZE public.notes")
+    applied = run(
+        policy, instance, "app_index_rollout", run_config=rollout_config(policy, Mode.APPLY)
+    )
+    assert applied["queries_declared_index"].value == 1
+    assert applied["share_of_queries_served"].value == 1
+    assert "of_owner" in str(applied["served_queries"].value)
+    # The table is small: what was expected is not judged.
+    assert "10x: too small to judge" in str(applied["declarations"].value)
+    job = build([policy.path]).resolve_job_def("app_weekly_review")
+    result = job.execute_in_process(instance=instance)
+    (event,) = result.asset_materializations_for_node("app__index_usage")
+    assert event.metadata["share_of_queries_served"].value == 1
+
+
+def test_weekly_review_has_the_verdicts() -> None:
+    data = {
+        "verdict": "keep",
+        "scans": 1200,
+        "queries_using": 1,
+        "queries": 2,
+        "ratio": 4.5,
+        "expected": 10.0,
+        "expectation": "missed",
+    }
+    text = "reviewed"
+    found = Finding(FindingKind.INDEX_REVIEW, Severity.INFO, "public.i", text, data=data)
+    shown = str(review_metadata([found])["reviews"].value)
+    for part in ("keep", "1,200", "1 of 2", "4.5", "10x: missed"):
+        assert part in shown
+    assert review_metadata([]) == {}
 
 
 def test_rollout_is_undone_by_a_job(

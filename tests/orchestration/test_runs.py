@@ -7,9 +7,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from maintenance.engine.actions import Action, ActionKind
+from maintenance.engine.executor import Outcome, Result
+from maintenance.engine.plan import Plan
 from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.orchestration.build import build
+from maintenance.orchestration.resources import fail_if_undone
 from maintenance.periods import Interval, period_of
+from maintenance.pipeline.run import Report
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 
@@ -168,6 +173,17 @@ def test_table_that_is_missing_fails_its_job_with_the_near_name(
     assert "did you mean public.events?" in headline
 
 
+@pytest.mark.parametrize("convert_when", ["10 GB", "0 B"])
+def test_table_that_awaits_its_conversion_marks_nothing_and_fails_nothing(
+    database: Database, dagster: Dagster, convert_when: str
+) -> None:
+    database.execute("CREATE TABLE public.events (at timestamptz NOT NULL, id int)")
+    conversion = {"convert": "online", "convert_when": {"larger_than": convert_when}}
+    dagster.policy(database.url, {**EVENTS, **conversion})
+    assert dagster.run(MONTHLY, month()).success
+    assert dagster.marked() == set()
+
+
 # Inventory and checks
 
 
@@ -288,3 +304,14 @@ def test_another_run_at_work_fails_the_run_and_is_named(events: Database, dagste
     assert "somebody at work" in said(result)
     assert red(result) == {"lock_not_acquired": dg.AssetCheckSeverity.ERROR}
     assert "somebody at work" in said(dagster.run(MONTHLY, month()))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
+def test_action_that_was_not_done_is_named_by_its_object(outcome: Outcome) -> None:
+    action = Action(ActionKind.CREATE_INDEX, "public.by_note", (), "missing", table="public.events")
+    result = Result(action, outcome, error="in use")
+    report = Report("app", datetime.now(UTC), Plan(), (), None, results=(result,))
+    with pytest.raises(dg.Failure) as failure:
+        fail_if_undone(report)
+    assert "public.by_note" in str(failure.value.description)
+    assert "public.events" not in str(failure.value.description)

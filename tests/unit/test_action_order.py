@@ -23,6 +23,7 @@ BUILD = an_action(
     "CREATE UNIQUE INDEX CONCURRENTLY i ON public.third (id)",
 )
 REBUILD = an_action(ActionKind.REINDEX, "public.i", "REINDEX INDEX CONCURRENTLY public.i")
+SPLIT = an_action(ActionKind.SPLIT_PARTITION, "public.past")
 PARENT = an_action(ActionKind.ANALYZE_TABLE, "public.parent", branches=("public.leaf",))
 LEAF = an_action(ActionKind.VACUUM_TABLE, "public.leaf")
 
@@ -30,6 +31,10 @@ LEAF = an_action(ActionKind.VACUUM_TABLE, "public.leaf")
 def test_tables_are_analyzed_and_vacuumed_after_everything_else() -> None:
     assert rounds([ANALYZE, REFRESH, LEAF, BUILD]) == ((REFRESH, BUILD), (ANALYZE, LEAF))
     assert rounds([]) == ((), ())
+
+
+def test_split_that_may_take_hours_comes_after_all_other_work() -> None:
+    assert rounds([SPLIT, ANALYZE, REFRESH]) == ((REFRESH, SPLIT), (ANALYZE,))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The plan of a conversion: its steps in every state, and all reasons against it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -11,23 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maintenance.catalog.models import Column, Properties, Server, Table
-from maintenance.engine.actions import Action, ActionKind, LockMode
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.names import MAX_NAME_BYTES, QualifiedName
 from maintenance.policy.partitions import PartitionPolicy
+from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.matviews import Twin, is_fill
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
     Definition,
+    DependentMatview,
     Fact,
     Helper,
     KeyRange,
     Sizes,
 )
 from maintenance.subjects.conversion.plan import plan
-from maintenance.subjects.conversion.proof import digest, expected
+from maintenance.subjects.conversion.proof import digest, expected, is_exchange, with_kept
 from maintenance.subjects.conversion.target import check_name, other_name, target_of
 from maintenance.subjects.conversion.undo import undo_steps
 
@@ -136,6 +139,68 @@ def sequence(**facts: Any) -> Fact:
     return Fact("sequence", "public.events_id_seq", {**usual, **facts})
 
 
+def reference(**facts: Any) -> Fact:
+    """A foreign key of `public.notes`, which is not null, on the id alone."""
+    usual: dict[str, Any] = {
+        "schema": "public",
+        "table": "notes",
+        "constraint": "fk",
+        "relkind": "r",
+        "owner": "app_owner",
+        "text": "FOREIGN KEY (event_id) REFERENCES public.events(id) ON DELETE SET NULL",
+        "columns": ["event_id"],
+        "referenced": ["id"],
+        "on_update": "a",
+        "on_delete": "n",
+        "match": "s",
+        "deletes_some": False,
+        "valid": True,
+        "enforced": True,
+        "period": False,
+        "disabled": False,
+        "usable": True,
+        "lends": True,
+        "may_reference": True,
+        "reader": "app_owner",
+        "others": {
+            "event_id": ["bigint", True],
+            "event_at": ["timestamp with time zone", True],
+            "day": ["date", True],
+            "maybe": ["timestamp with time zone", False],
+        },
+        "checks": None,
+        "comment": None,
+    }
+    return Fact("reference", "public.notes fk", {**usual, **facts})
+
+
+AROUND = ("disabled", "usable", "lends", "may_reference", "reader", "others", "checks")
+
+
+def split(facts: Iterable[Fact]) -> Iterator[Fact]:
+    """Split foreign keys into what they are, and what is around them."""
+    for fact in facts:
+        if fact.kind != "reference":
+            yield fact
+            continue
+        found = fact.definition
+        yield fact._replace(definition={k: v for k, v in found.items() if k not in AROUND})
+        yield Fact("referencing", fact.name, {key: found[key] for key in AROUND})
+
+
+def paired(**facts: Any) -> Fact:
+    """A foreign key that has the partition key already."""
+    text = "FOREIGN KEY (event_id, event_at) REFERENCES public.events(id, at)"
+    columns, referenced = ["event_id", "event_at"], ["id", "at"]
+    usual: dict[str, Any] = {"text": text, "columns": columns, "referenced": referenced}
+    return reference(**{**usual, "on_delete": "a", **facts})
+
+
+def longer(column: str = "event_at") -> PartitionPolicy:
+    """The policy with a further column of the foreign key."""
+    return section(referenced_by=[{"table": "public.notes", "constraint": "fk", "column": column}])
+
+
 def table_fact(**facts: Any) -> Fact:
     usual: dict[str, Any] = {
         "owner": "app_owner",
@@ -180,7 +245,7 @@ def events(*further: Fact, **fields: Any) -> ConvertibleTable:
     usual: dict[str, Any] = {
         "section": section(),
         "table": plain_table(),
-        "facts": (*FACTS, *further),
+        "facts": (*FACTS, *split(further)),
         "sizes": Sizes(20 * GIGABYTE, 30 * GIGABYTE, 1e8, GIGABYTE),
         "key_range": KeyRange("2024-03-05 00:00:00+00", "2026-11-29 05:59:00+00"),
     }
@@ -419,8 +484,9 @@ REFUSED: Mapping[str, tuple[Fact, ...]] = {
     "subscription": (Fact("subscription", "1", {}),),
     "extension": (Fact("extension", "e", {}),),
     "security_label": (Fact("security label", "selinux", {}),),
-    "referenced": (Fact("reference", "notes fk", {}),),
-    "matview_on_table": (Fact("dependent", "rule …", {"on": "table", "relkind": "m"}),),
+    "referenced": (reference(),),
+    "reference_owner": (paired(usable=False)._replace(name="public.notes fk2"),),
+    "reference_definition": (paired(relkind="p")._replace(name="public.notes fk3"),),
     "dependent_object": (Fact("dependent", "function f", {"on": "table", "relkind": None}),),
 }
 
@@ -508,6 +574,322 @@ def test_helpers_of_an_unwanted_conversion_are_removed() -> None:
     observation = ConversionObservation(SERVER, abandoned=(seen,))
     (action,) = plan(observation, NOW, EVERYTHING).actions
     assert action.kind is ActionKind.REMOVE_LEFTOVERS
+
+
+# Foreign keys of other tables
+
+
+@pytest.mark.parametrize(
+    ("fact", "code"),
+    [
+        (paired(lends=False), "reference_owner"),
+        (paired(may_reference=False), "owner_lacks_references"),
+        (paired(disabled=True), "reference_definition"),
+        (paired(period=True), "period"),
+        (paired(text="FOREIGN KEY (a) REFERENCES public.others(id)"), "reference_definition"),
+    ],
+)
+def test_foreign_key_that_can_not_be_created_again_is_a_reason(fact: Fact, code: str) -> None:
+    assert reasons(events(fact)) == [code]
+
+
+@pytest.mark.parametrize(
+    ("column", "facts", "code"),
+    [
+        ("none", {}, "reference_column"),
+        ("event_id", {}, "reference_column"),
+        ("day", {}, "reference_column"),
+        ("maybe", {}, "reference_column"),
+        ("event_at", {"reader": None}, "reference_owner"),
+        ("event_at", {"on_delete": "d"}, "reference_definition"),
+        ("event_at", {"on_update": "n"}, "reference_definition"),
+        ("event_at", {"referenced": ["note"]}, "reference_definition"),
+        (
+            "event_at",
+            {"match": "f", "others": {"event_at": ["timestamp with time zone", False]}},
+            "reference_definition",
+        ),
+    ],
+)
+def test_foreign_key_that_can_not_be_extended_is_a_reason(
+    column: str, facts: dict[str, Any], code: str
+) -> None:
+    found = reasons(events(reference(**facts), section=longer(column)))
+    assert set(found) <= {code, "reference_column", "reference_definition"}
+    assert code in found
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "CHECK (((event_id IS NULL) OR (maybe IS NOT NULL)))",
+        "CHECK (((event_id IS NULL) = (maybe IS NULL)))",
+        "CHECK ((maybe IS NOT NULL))",
+    ],
+)
+def test_nullable_column_suffices_with_a_check(check: str) -> None:
+    assert the_action(events(reference(checks=[check]), section=longer("maybe")))
+
+
+def test_foreign_keys_are_created_again_and_validated_behind_the_swap() -> None:
+    plain, action = the_action(events()), the_action(events(paired()))
+    assert len(action.steps) == len(plain.steps) + 1
+    (swap,) = [s for s in action.steps if s.statements[-1].startswith("SELECT 'swap of")]
+    assert ["ACCESS EXCLUSIVE" in lock.mode for lock in swap.locks] == [False, False, True, True]
+    assert [lock.object for lock in swap.locks] == [
+        "public.events",
+        *["public.notes"] * 2,
+        "public.events",
+    ]
+    validation = action.steps[-2]
+    assert "VALIDATE CONSTRAINT fk" in " ".join(validation.statements)
+    assert not any(lock.mode.blocks_writers for lock in validation.locks)
+    assert action.detail["undo"][-1] == list(validation.sql)
+
+
+def test_partners_are_proven_right_before_the_swap_of_a_longer_key() -> None:
+    action = the_action(events(reference(), section=longer()))
+    places = [
+        place
+        for place, step in enumerate(action.steps)
+        if "NOT EXISTS (SELECT FROM ONLY public.events" in " ".join(step.statements)
+    ]
+    swap = next(p for p, s in enumerate(action.steps) if s.statements[-1].startswith("SELECT 'sw"))
+    assert places == [swap - 1]
+    assert action.steps[places[0]].locks == ()
+    assert "public.notes" in action.detail["schema_change"]
+
+
+def test_foreign_key_not_valid_is_neither_proven_nor_validated() -> None:
+    text = f"{reference().definition['text']} NOT VALID"
+    action = the_action(events(reference(valid=False, text=text), section=longer()))
+    assert len(action.steps) == len(the_action(events()).steps)
+
+
+def test_longer_key_sets_null_only_what_it_did_before() -> None:
+    column = {"public.notes fk": "event_at"}
+    (swapped,) = [
+        f
+        for f in expected(Definition(EVENTS, "at", (*FACTS, *split([reference()])), column))
+        if f.kind == "reference"
+    ]
+    assert swapped.definition["text"] == (
+        "FOREIGN KEY (event_id, event_at) REFERENCES public.events(id, at)"
+        " ON DELETE SET NULL (event_id) NOT VALID"
+    )
+    assert swapped.definition["columns"] == ["event_id", "event_at"]
+    assert not swapped.definition["valid"]
+
+
+def test_foreign_key_of_another_owner_is_altered_as_our_own_role() -> None:
+    action = the_action(events(paired(owner="other")))
+    (swap,) = [s for s in action.steps if s.statements[-1].startswith("SELECT 'swap of")]
+    altered = [s for s in swap.statements if s.startswith("ALTER TABLE public.notes")]
+    assert len(altered) == 2
+    assert all(isinstance(each, Ours) for each in altered)
+    assert action.steps[-2].owner == "other"
+
+
+def test_what_a_killed_run_left_behind_its_swap_is_planned() -> None:
+    mark = 'maintenance: {"conversion": "public.events"}'
+    left = Helper("reference", "fk", False, (), QualifiedName("public", "notes"), "other", mark)
+    table = replace(plain_table(), kind="p")
+    seen = ConvertibleTable(section(), table, helpers=(left,))
+    found = plan(ConversionObservation(SERVER, unfinished=(seen,)), NOW, EVERYTHING)
+    (action,), (finding,) = found.actions, found.findings
+    assert action.kind is ActionKind.CONVERT_TABLE
+    assert [step.owner for step in action.steps] == ["other"]
+    assert finding.kind is FindingKind.CONVERSION_UNFINISHED
+    assert finding.data["foreign_keys"] == ["public.notes fk"]
+
+
+def test_foreign_key_that_an_undo_has_not_validated_is_validated_before() -> None:
+    mark = 'maintenance: {"conversion": "public.events"}'
+    left = Helper("reference", "fk", False, (), QualifiedName("public", "notes"), "other", mark)
+    validation, conversion = planned(events(helpers=(left,))).actions
+    assert validation.kind is ActionKind.REMOVE_LEFTOVERS
+    assert [step.owner for step in validation.steps] == ["other"]
+    assert conversion.after == (validation.id,)
+    assert conversion.id == the_action(events()).id
+
+
+def test_foreign_key_that_an_undo_has_not_validated_is_like_a_valid_one() -> None:
+    table = Definition(EVENTS, "at", (*FACTS, *split([paired()])))
+    text, comment = f"{paired().definition['text']} NOT VALID", 'maintenance: {"conversion": "x"}'
+    left = paired(valid=False, text=text, comment=comment)
+    assert digest(Definition(EVENTS, "at", (*FACTS, *split([left])))) == digest(table)
+
+
+def test_table_that_references_another_one_to_convert_waits_for_it() -> None:
+    notes = QualifiedName("public", "notes")
+    key = constraint("fk", "f", "…", ["a"], references=["public", "events"])
+    table = replace(plain_table(), relation=notes)
+    waiting = events(key, section=section(table="public.notes"), table=table)
+    both = ConversionObservation(SERVER, (waiting, events(paired())))
+    found = plan(both, NOW, EVERYTHING)
+    assert [action.object for action in found.actions] == ["public.events"]
+    assert len(found.findings) == 2
+
+
+# Materialized views
+
+
+DAILY = QualifiedName("public", "daily")
+
+
+def matview_facts(**facts: Any) -> tuple[Fact, ...]:
+    """The properties of `public.daily`."""
+    usual: dict[str, Any] = {
+        "owner": "app_owner",
+        "tablespace": None,
+        "comment": "by day",
+        "grants": [["app_owner", "SELECT", False], [None, "SELECT", True]],
+    }
+    key = index(
+        "daily_key",
+        "CREATE UNIQUE INDEX daily_key ON public.daily USING btree (day) WHERE (n > 1)",
+        ["day"],
+        unique=True,
+        clustered=True,
+    )
+    plain: dict[str, Any] = {"storage": "p", "compression": "", "target": None, "grants": None}
+    return (
+        Fact("table", "", {**usual, **facts}),
+        storage(options=["fillfactor=70"]),
+        column("n", 2, **{**plain, "target": 7, "comment": "how many"}),
+        column("day", 1, **{**plain, "comment": None}),
+        key,
+        Fact("rule", "_RETURN", {"text": "…"}),
+    )
+
+
+def daily(*further: Fact, query: str = " SELECT 1 FROM public.events;") -> DependentMatview:
+    return DependentMatview(DAILY, query, (*matview_facts(), *further), 8192)
+
+
+def matview(**facts: Any) -> Fact:
+    """The fact of the table that the view reads it."""
+    return view(**{"creatable": True, **facts})._replace(kind="matview", name=str(DAILY))
+
+
+def with_daily(*further: Fact, **fields: Any) -> ConvertibleTable:
+    return events(matview(), matviews=(daily(*further),), **fields)
+
+
+@pytest.mark.parametrize(
+    ("fact", "code"),
+    [
+        (matview(owner="other"), "view_of_other_owner"),
+        (matview(plain=False), "view_needs_table"),
+        (matview(text=" SELECT 1 FROM ONLY public.events;"), "view_reads_only"),
+        (matview(creatable=False), "owner_lacks_create"),
+    ],
+)
+def test_materialized_view_that_the_swap_can_not_follow_is_a_reason(fact: Fact, code: str) -> None:
+    assert reasons(events(fact, matviews=(daily(),))) == [code]
+
+
+@pytest.mark.parametrize(
+    ("fact", "code"),
+    [
+        (Fact("matview", "public.m2", {}), "matview_on_table"),
+        (Fact("dependent", "function f", {}), "matview_on_table"),
+        (Fact("statistics", "public.s", {}), "matview_on_table"),
+        (index("i", "CREATE INDEX i ON public.daily …", ["n"], valid=False), "matview_on_table"),
+        (index("i", "CREATE INDEX i ON public.daily …", ["n"], targets=1), "matview_on_table"),
+        (index("i", "CREATE INDEX i ON public.other …", ["n"]), "matview_on_table"),
+        (view(owner="other"), "view_of_other_owner"),
+    ],
+)
+def test_what_a_materialized_view_has_and_is_not_carried_over_is_a_reason(
+    fact: Fact, code: str
+) -> None:
+    assert reasons(with_daily(fact)) == [code]
+
+
+def test_materialized_view_is_built_beside_and_exchanged_behind_the_swap() -> None:
+    action = the_action(with_daily(view()))
+    plain = the_action(events())
+    assert len(action.steps) == len(plain.steps) + 2
+    fill, exchange = action.steps[-3:-1]
+    twin = Twin(daily()).name
+    assert [lock.object for lock in fill.locks] == [str(twin)]
+    assert exchange.locks[0] == Lock("public.daily", LockMode.ACCESS_EXCLUSIVE)
+    renamed = f"ALTER MATERIALIZED VIEW {twin} RENAME TO daily"
+    places = [exchange.statements.index(renamed)]
+    places.append(
+        exchange.statements.index("CREATE OR REPLACE VIEW public.v AS SELECT id FROM public.events")
+    )
+    assert places == sorted(places)
+    assert action.preconditions["matviews"] == {str(twin): "public.daily"}
+
+
+def test_twin_gets_all_that_the_view_has() -> None:
+    twin = Twin(daily())
+    text = "; ".join(twin.fill(anew=True).statements)
+    name, key = twin.name, twin.index_name("daily_key")
+    for wanted in (
+        f"DROP MATERIALIZED VIEW IF EXISTS {name}",
+        f"CREATE MATERIALIZED VIEW {name} (day, n) USING heap WITH (fillfactor = '70') AS SELECT 1",
+        f"CREATE UNIQUE INDEX {key} ON {name} USING btree (day) WHERE (n > 1)",
+        f"ALTER MATERIALIZED VIEW {name} CLUSTER ON {key}",
+        "ALTER COLUMN n SET STATISTICS 7",
+        f"COMMENT ON COLUMN {name}.n IS 'how many'",
+        f"GRANT SELECT ON {name} TO PUBLIC WITH GRANT OPTION",
+        f"GRANT SELECT ON {name} TO app_owner",
+        f"ANALYZE {name}",
+    ):
+        assert wanted in text
+    assert "COMMENT ON MATERIALIZED VIEW public.daily IS 'by day'" in twin.exchange().statements
+
+
+def test_parent_is_expected_to_have_the_twin_instead_of_the_view() -> None:
+    table = Definition(EVENTS, "at", (*FACTS, matview()))
+    (fact,) = [each for each in expected(table) if each.kind == "matview"]
+    assert fact.name == str(Twin(daily()).name)
+
+
+def test_twins_left_by_a_killed_run_are_filled_again_and_exchanged() -> None:
+    table = replace(plain_table(), kind="p")
+    orphan = QualifiedName("public", "maintenance_convert_m_0")
+    seen = ConvertibleTable(section(), table, matviews=(daily(),), orphans=(orphan,))
+    found = plan(ConversionObservation(SERVER, unfinished=(seen,)), NOW, EVERYTHING)
+    (action,), (finding,) = found.actions, found.findings
+    assert [is_fill(step) for step in action.steps] == [True, False, False]
+    assert action.steps[-1].statements == (f"DROP MATERIALIZED VIEW {orphan}",)
+    assert finding.data["materialized_views"] == ["public.daily"]
+
+
+def test_unread_twins_leave_the_state_open() -> None:
+    seen = ConversionObservation(SERVER, unread={EVENTS: "locked"})
+    (finding,) = plan(seen, NOW, EVERYTHING).findings
+    assert finding.kind is FindingKind.MONITOR_BLIND
+    assert finding.leaves_open(FindingKind.CONVERSION_UNFINISHED, str(EVENTS))
+
+
+def test_undo_builds_the_views_before_it_swaps_back() -> None:
+    seen = with_daily()
+    steps = undo_steps(seen, target_of(seen, NOW))
+    assert [is_fill(step) for step in steps] == [False, False, True, False]
+    twin = Twin(daily(), "u").name
+    assert any(f"CREATE MATERIALIZED VIEW {twin}" in s for s in steps[1].statements)
+    back = steps[-1].statements
+    former = next(place for place, s in enumerate(back) if s.startswith("DROP TABLE"))
+    assert back.index(f"ALTER MATERIALIZED VIEW {twin} RENAME TO daily") < former
+    assert steps[1].when == steps[2].when is not None
+
+
+def test_view_that_changed_since_the_plan_is_not_exchanged() -> None:
+    exchange = Twin(daily()).exchange()
+    facts = matview_facts()
+    assert is_exchange(exchange)
+    proven = with_kept(exchange, DAILY, facts, "SELECT 1")
+    assert proven is not None
+    assert len([s for s in proven.statements if "is not what it was" in s]) == 2
+    other = (*matview_facts(comment="other")[:1], *facts[1:])
+    assert with_kept(exchange, DAILY, other, "SELECT 1") is None
+    rule = facts[-1]._replace(definition={"text": "another"})
+    assert with_kept(exchange, DAILY, (*facts[:-1], rule), "SELECT 1") is not None
 
 
 # Undo and proof

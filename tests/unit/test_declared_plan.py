@@ -232,6 +232,15 @@ def test_old_index_that_is_needed_stays() -> None:
     ]
 
 
+def test_build_that_needs_a_column_which_is_not_added_is_not_promised() -> None:
+    index = declared("CREATE INDEX i ON t (a)", State.MISSING, waits_for=("a",))
+    plan = planned(index)
+    assert plan.actions == ()
+    (missing,) = plan.findings
+    assert (missing.kind, missing.promise) == (FindingKind.INDEX_MISSING, "")
+    assert missing.data["waits_for"] == ["a"]
+
+
 # Partitions
 
 PARENT = Table(1, T, kind="p")

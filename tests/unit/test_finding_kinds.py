@@ -22,12 +22,14 @@ def test_every_subject_has_kinds_and_an_asset() -> None:
     assert ASSETS.keys() == {subject.name for subject in SUBJECTS}
 
 
-def test_kind_without_a_subject_belongs_to_a_job_or_a_server() -> None:
+def test_kind_without_a_subject_belongs_to_a_job_a_server_a_file_or_check() -> None:
     without = {kind for kind in FindingKind if not kind.spec.subjects}
     of_jobs = {kind for kind in FindingKind if kind.spec.is_of_job}
     of_servers = {kind for kind in FindingKind if kind.spec.is_of_server}
     of_files = {kind for kind in FindingKind if kind.spec.is_of_file}
-    assert without == of_jobs | of_servers | of_files
+    of_check = {kind for kind in FindingKind if kind.spec.is_of_check}
+    assert without == of_jobs | of_servers | of_files | of_check
+    assert of_check
     assert of_files
     assert of_jobs
     assert of_servers

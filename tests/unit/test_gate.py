@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from maintenance.engine.actions import Action, ActionKind, HeldBy, Step
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.gate import RETIRING, Gate, Origin
 from maintenance.engine.plan import Plan
 from maintenance.errors import UsageError
@@ -255,3 +256,70 @@ def test_what_requires_a_held_action_is_held_too() -> None:
     assert by == [HeldBy.UNAPPROVED] * 3 + [None]
     assert [each.as_json()["held_by"] for each in plan.actions] == by
     assert [each.id for each in plan.actions] == [drop.id, view.id, last.id, free.id]
+
+
+# What findings promise
+
+
+PROMISE = "the next apply builds it"
+MISSING = Finding(
+    FindingKind.INDEX_MISSING,
+    Severity.WARN,
+    "public.i",
+    f"public.i: missing; {PROMISE}",
+    promise=PROMISE,
+)
+BUILD = Action(ActionKind.CREATE_INDEX, "public.i", (), "missing", table=TABLE)
+RENAMED = replace(BUILD, object="public.i_new", detail={"takes_name_of": "public.i"})
+
+
+@pytest.mark.parametrize(
+    ("action", "section", "undone", "by"),
+    [
+        (BUILD, {}, False, None),
+        (BUILD, {}, True, HeldBy.UNDONE),
+        (BUILD, REPORT, False, HeldBy.REPORT_MODE),
+        (RENAMED, {"allow_drop": False}, False, HeldBy.DROPS_NOT_ALLOWED),
+        (RENAMED, {}, False, None),
+    ],
+)
+def test_finding_promises_only_what_the_next_run_does(
+    action: Action, section: dict[str, Any], undone: bool, by: HeldBy | None
+) -> None:
+    gate = Gate(a_policy(indexes=section), undone={action.goal: "run"} if undone else {})
+    other = replace(MISSING, object="public.j")
+    told, unconcerned = gate.mark(Plan((action,), (MISSING, other))).findings
+    assert unconcerned == other
+    assert told.data.get("held_by") == by
+    assert (PROMISE in told.message) is (by is None)
+
+
+@pytest.mark.parametrize(
+    ("now", "held"),
+    [
+        (datetime(2026, 12, 5, 23, 59, tzinfo=UTC), HeldBy.WAVE_NOT_DUE),
+        (datetime(2026, 12, 6, tzinfo=UTC), None),
+    ],
+)
+def test_wave_is_held_until_its_day(now: datetime, held: HeldBy | None) -> None:
+    policy = a_policy(indexes={"waves": {"1": "2026-12-01", "2": "2026-12-06"}})
+    action = replace(an_action(ActionKind.CREATE_INDEX), detail={"wave": 2})
+    hold = Gate(policy, now=now).hold(action)
+    assert (hold.by if hold is not None else None) == held
+
+
+def test_missing_index_of_a_later_wave_is_no_warning() -> None:
+    policy = a_policy(indexes={"waves": {"2": "2026-12-06"}})
+    action = replace(an_action(ActionKind.CREATE_INDEX), detail={"wave": 2})
+    promise = "the next apply builds it"
+    finding = Finding(
+        FindingKind.INDEX_MISSING,
+        Severity.WARN,
+        action.object,
+        f"missing; {promise}",
+        promise=promise,
+    )
+    plan = Plan(actions=(action,), findings=(finding,))
+    (early,) = Gate(policy, now=datetime(2026, 12, 1, tzinfo=UTC)).mark(plan).findings
+    assert (early.severity, early.data["held_by"]) == (Severity.INFO, HeldBy.WAVE_NOT_DUE)
+    assert Gate(policy, now=datetime(2026, 12, 7, tzinfo=UTC)).mark(plan).findings == (finding,)

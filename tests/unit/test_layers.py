@@ -6,7 +6,15 @@ WITH_A_SESSION = {
     # Every subject: what it reads, what it does, what it keeps in the store.
     *("observe", "apply", "history"),
     # Further readings.
-    *("catalog", "definitions", "due_contents", "insert_counts", "key_range", "measure"),
+    *(
+        "catalog",
+        "definitions",
+        "due_contents",
+        "insert_counts",
+        "key_range",
+        "matview_observe",
+        "measure",
+    ),
     *("key_observations", "ownership", "pg_stat_statements", "preflight", "upkeep_observations"),
     *("pgstattuple", "recheck", "sample", "sample_history", "servers"),
     *("statement_history", "unique_index", "upsert_texts"),

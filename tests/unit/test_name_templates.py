@@ -78,7 +78,7 @@ def test_table_named_like_a_placeholder_is_not_filled_in() -> None:
 @pytest.mark.parametrize(
     "template",
     [
-        "{table}_{yyyy}_{q}",
+        "{table}_{yyyy}_{mm}_{hh}",
         "{table}_{yyyy}_{mm",
         "{}_{yyyy}_{mm}",
         "{table!r}{yyyy}{mm}",
@@ -87,8 +87,51 @@ def test_table_named_like_a_placeholder_is_not_filled_in() -> None:
 )
 def test_unknown_placeholder_is_refused(template: str) -> None:
     assert placeholders(faults(template, Interval.MONTH)[0]) == {
-        "{table}", "{yyyy}", "{mm}", "{dd}",
+        "{table}", "{yyyy}", "{mm}", "{dd}", "{mon}", "{q}", "{iyyy}", "{ww}",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("interval", "template", "day", "name"),
+    [
+        ("1 month", "{table}_{yyyy}_{mon}", date(2026, 11, 1), "events_2026_nov"),
+        ("3 months", "{table}_p{yyyy}q{q}", date(2026, 12, 28), "events_p2026q4"),
+        ("1 week", "{table}_p{iyyy}w{ww}", date(2026, 12, 28), "events_p2026w53"),
+        ("1 day", "{table}_{yyyy}_{mon}_{dd}", date(2026, 12, 28), "events_2026_dec_28"),
+    ],
+)
+def test_names_of_other_tools_can_be_written(
+    interval: str, template: str, day: date, name: str
+) -> None:
+    policy = table(interval=interval, name=template)
+    assert policy.child_name(period_of(day, Interval(interval))) == name
+    assert policy.may_name(name)
+    assert not policy.may_name(name.replace("2026", "20xx"))
+
+
+def test_iso_year_of_a_week_belongs_to_its_week() -> None:
+    week = Period(date(2024, 12, 30), Interval.WEEK)
+    assert table(interval="1 week", name="{table}_{iyyy}w{ww}").child_name(week) == "events_2025w01"
+
+
+@pytest.mark.parametrize(
+    ("interval", "template"),
+    [
+        (Interval.MONTH, "{table}_{yyyy}_{q}"),
+        (Interval.WEEK, "{table}_{yyyy}_{ww}"),
+        (Interval.DAY, "{table}_{iyyy}_{ww}"),
+        (Interval.YEAR, "{table}_{iyyy}"),
+    ],
+)
+def test_template_by_which_two_periods_share_a_name_is_refused(
+    interval: Interval, template: str
+) -> None:
+    assert faults(template, interval)
+
+
+def test_names_of_months_collide_with_written_ones() -> None:
+    templates = [("{table}_{yyyy}_{mon}", "events"), ("events_{yyyy}_nov_{mm}{table}", "")]
+    assert colliding([*templates, ("events_{yyyy}_nov", "")]) == [(2, 0)]
 
 
 def placeholders(text: str) -> set[str]:

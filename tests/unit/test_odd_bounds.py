@@ -219,7 +219,7 @@ def test_partition_from_minvalue_is_a_warning_as_long_as_retention_cannot_take_i
     recent = a_partition("old", "MINVALUE", "2026-10-01")
     rest = months("2026-10", "2027-02")
     plan = swallowed(recent, *rest, retention=RETENTION)
-    assert kinds(plan) == {"partition_overlap": "warn"}
+    assert kinds(plan) == {"partition_overlap": "warn", "partition_spans_periods": "info"}
     finding = the(plan, FindingKind.PARTITION_OVERLAP)
     assert finding.data["reasons"] == ["no_lower_bound"]
     assert finding.data["retired_at"].startswith("2027-01-01")

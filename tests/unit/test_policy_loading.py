@@ -87,6 +87,8 @@ def test_example_loads_with_every_key(example: Policy, tmp_path: Path) -> None:
     assert table.time_zone.key == "UTC"
     assert table.start == Period(date(2024, 1, 1), Interval.MONTH)
     assert table.convert_when.larger_than == 10 * 1024**3
+    assert table.split == "never"
+    assert table.split_limits.max_wal_rate == 64 * 1024**2
     assert table.retention is not None
     assert table.retention.keep == CalendarSpan(24, 0)
     assert table.retention.hold == (Period(date(2024, 3, 1), Interval.MONTH),)
@@ -261,6 +263,7 @@ def test_missing_key_is_told_at_its_mapping(tmp_path: Path) -> None:
         ("retention: [1, 2]", None, "wrong_type"),
         ("interval: 1 month s", "1 month s", "unknown_value"),
         ("convert: yes", "yes", "unknown_value"),
+        ("split: monthly", "monthly", "unknown_value"),
         ("time_zone: Europe/Belrin", "Europe/Belrin", "unknown_value"),
     ],
 )

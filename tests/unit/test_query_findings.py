@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.names import QualifiedName
-from maintenance.policy.query_sql import DeclaredQuery, parse_query
+from maintenance.policy.query_sql import DeclaredQuery, RelationName, parse_query
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.declared.plan_reader import Access, QueryPlan
 from maintenance.subjects.indexes.declared.query_findings import query_findings
@@ -86,6 +88,25 @@ def test_query_that_the_database_lacks_something_for_is_drift() -> None:
     assert (drift.object, drift.severity) == ("app/queries/one", Severity.ERROR)
 
 
+@pytest.mark.parametrize(
+    ("missing", "severity"),
+    [
+        ([RelationName("public", "daily")], Severity.INFO),
+        ([RelationName(None, "daily")], Severity.INFO),
+        ([RelationName("other", "daily")], Severity.ERROR),
+        ([RelationName(None, "daily"), RelationName(None, "lost")], Severity.ERROR),
+    ],
+)
+def test_query_that_only_lacks_a_declared_view_is_information(
+    missing: list[RelationName], severity: Severity
+) -> None:
+    failure = Failure(NotRun.NO_RELATION, "there is no view daily", missing=tuple(missing))
+    of = seen(INDEX, [planned("one", False, failure)])
+    views = [QualifiedName("public", "daily")]
+    found = query_findings("app", IndexesPolicy(), of, NOW, EVERYTHING, views)
+    assert [f.severity for f in found if f.kind is FindingKind.SCHEMA_DRIFT] == [severity]
+
+
 def test_query_that_could_not_be_planned_leaves_its_findings_open() -> None:
     locked = Failure(NotRun.LOCKED, "locked", "55P03")
     of = seen(INDEX, [planned("one", False, locked)])
@@ -120,6 +141,82 @@ def test_slower_query_is_told_for_a_week_after_the_build() -> None:
     assert (slower.object, slower.value, slower.threshold) == ("app/queries/one", 4, 1.2)
     assert slower.data["index"] == "public.i"
     assert after(8) == []
+
+
+BELOW = FindingKind.INDEX_BELOW_EXPECTATION
+
+
+ONE = QueryKey("one", 1)
+
+
+def expected(
+    before: tuple[float, ...],
+    after: tuple[float, ...],
+    *,
+    hours: float = 2,
+    pages: int = 1000,
+    key: QueryKey = ONE,
+) -> list[Finding]:
+    """The findings about an index that is to make its query ten times faster."""
+    index = ProvenIndex(NAME, TABLE, (IndexKey("a"),), pages=pages, serves=("one",), expect=10)
+    proof = TimedProof("public.i", key, NOW - timedelta(hours=hours), before, after)
+    return told(seen(index, [planned("one", True)], proofs=(proof,)), BELOW)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "n_told"),
+    [
+        ((100, 110, 105), (9, 10, 11), 0),  # met
+        ((100, 110, 105), (12, 13, 14), 1),
+        ((100, 150, 105), (12, 20, 14), 0),  # the ranges allow it
+    ],
+)
+def test_missed_expectation_is_told_only_if_the_ranges_decide_it(
+    before: tuple[float, ...], after: tuple[float, ...], n_told: int
+) -> None:
+    assert len(expected(before, after)) == n_told
+
+
+@pytest.mark.parametrize(
+    ("hours", "severity"),
+    [
+        (0.5, Severity.INFO),
+        (2, Severity.WARN),
+        (25, Severity.ERROR),
+        (8 * 24, Severity.INFO),
+    ],
+)
+def test_missed_expectation_becomes_worse_until_the_review(
+    hours: float, severity: Severity
+) -> None:
+    (below,) = expected((100, 110, 105), (20, 21, 22), hours=hours)
+    assert (below.severity, below.value, below.threshold) == (severity, 5, 10)
+    assert below.data["verdict"] == "missed"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "pages"), [((0.5, 0.5, 0.5), (0.2, 0.2, 0.2), 1000), ((9, 9), (6, 6), 64)]
+)
+def test_little_table_and_fast_query_are_no_measure(
+    before: tuple[float, ...], after: tuple[float, ...], pages: int
+) -> None:
+    (below,) = expected(before, after, hours=25, pages=pages)
+    assert (below.severity, below.data["verdict"]) == (Severity.INFO, "too small to judge")
+
+
+def test_expectation_of_a_query_that_was_not_measured_is_not_judged() -> None:
+    assert expected((100, 110), (20, 21), key=QueryKey("other", 1)) == []
+    assert expected((100, 110), (20, 21), key=QueryKey("one", 2)) == []
+
+
+def test_review_has_the_expectation() -> None:
+    index = ProvenIndex(NAME, TABLE, (IndexKey("a"),), pages=1000, serves=("one",), expect=10)
+    at = NOW - timedelta(days=8)
+    proof = TimedProof("public.i", QueryKey("one", 1), at, (100, 110), (20, 21))
+    watched = WatchedIndex(NAME, TABLE, at, 5, {})
+    of = seen(index, [planned("one", True)], proofs=(proof,), watched=(watched,))
+    (review,) = told(of, FindingKind.INDEX_REVIEW)
+    assert (review.data["expected"], review.data["expectation"]) == (10, "missed")
 
 
 def test_review_is_due_after_a_week_for_a_week() -> None:

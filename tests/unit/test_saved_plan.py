@@ -167,3 +167,19 @@ def assert_refused_or_same(document: dict[str, Any]) -> None:
     except UsageError:
         return
     assert reviewed == read_reviewed(SAVED, "p")
+
+
+def test_refused_action_says_which_of_its_facts_has_changed() -> None:
+    build = Action(
+        ActionKind.CREATE_INDEX,
+        "public.by_kind",
+        (Step(("CREATE INDEX CONCURRENTLY by_kind ON public.events (kind)",), concurrent=True),),
+        "missing",
+        table="public.events",
+        preconditions={"oid": 7, "leaves": {"public.events_10": 10}},
+    )
+    reviewed = ReviewedPlan("app", "hash", ("indexes",), (build.as_json(),))
+    grown = replace(build, preconditions={"oid": 7, "leaves": {"public.events_11": 11}})
+    (refused,) = admit(reviewed, "hash", Plan(actions=(grown,))).actions
+    assert refused.object == "public.by_kind"
+    assert "create_index public.by_kind: the partitions of its table" in (refused.refused or "")

@@ -9,7 +9,7 @@ from maintenance.policy import load_policy
 from tests.builders import ROOT, SQL
 from tests.declared import SYSTEMS, Query, declared, queries, system_plan
 
-CREATES = {"unpuzzle": 10, "lms": 19, "nova": 2, "learning_platform": 13, "proposals": 7}
+CREATES = {"unpuzzle": 10, "lms": 18, "nova": 2, "learning_platform": 13, "proposals": 7}
 OPTIONAL = {
     "media_type_provider_idx",
     "media_createdAt_idx",
@@ -17,6 +17,9 @@ OPTIONAL = {
 }
 OF_VIEWS = 1
 """The plans' index of a materialized view is declared with the view."""
+
+LEFT_OUT = {"lms": {"users_role_idx": "users_role_createdAt_idx"}}
+"""Planned indexes that are not declared, with the declared ones that do all that they would."""
 
 every_system = pytest.mark.parametrize("system", SYSTEMS)
 every_query = pytest.mark.parametrize(
@@ -30,10 +33,10 @@ def created(system: str) -> list[str]:
     return [each.name for each in declared(system) if each.creates]
 
 
-def test_fifty_two_indexes_are_created_and_six_dropped() -> None:
+def test_fifty_two_indexes_are_planned_and_all_but_one_created_and_six_dropped() -> None:
     plain = {system: len(set(created(system)) - OPTIONAL) for system in SYSTEMS}
     assert plain == CREATES
-    assert sum(plain.values()) + OF_VIEWS == 52
+    assert sum(plain.values()) + OF_VIEWS + sum(map(len, LEFT_OUT.values())) == 52
     dropped = [name for system in SYSTEMS for each in declared(system) for name in each.drops]
     assert sorted(dropped) == [
         "certificates_certificateNo_idx",
@@ -53,7 +56,22 @@ def test_optional_indexes_stand_in_a_last_wave_of_their_own() -> None:
 
 @every_system
 def test_plan_and_declaration_have_the_same_indexes(system: str) -> None:
-    assert {each.name for each in system_plan(system)} == set(created(system)) - OPTIONAL
+    left_out = LEFT_OUT.get(system, {})
+    planned = {each.name for each in system_plan(system)}
+    assert planned - left_out.keys() == set(created(system)) - OPTIONAL
+    assert left_out.keys() <= planned
+
+
+@every_system
+def test_index_that_is_left_out_is_covered_and_the_reason_is_in_the_file(system: str) -> None:
+    text = (SQL / "systems" / system / "indexes.sql").read_text()
+    for name, cover in LEFT_OUT.get(system, {}).items():
+        assert f"-- Not {name} " in text
+        (planned,) = (each for each in system_plan(system) if each.name == name)
+        (instead,) = (each for each in declared(system) if each.name == cover)
+        keys = [each.name for each in planned.node.indexParams]
+        assert [each.name for each in instead.node.indexParams][: len(keys)] == keys
+        assert planned.node.whereClause is instead.node.whereClause is None
 
 
 @every_system

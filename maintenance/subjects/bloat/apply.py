@@ -5,13 +5,16 @@ invalid index, so none is set: a second session monitors the build and cancels i
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
+from maintenance.engine.build_load import Build
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk, waits
+from maintenance.engine.build_preflight import await_room
 from maintenance.errors import (
     EffectError,
     MaintenanceError,
@@ -29,7 +32,7 @@ from maintenance.subjects.bloat.history import (
     rebuilds_of,
 )
 from maintenance.subjects.bloat.observe import list_leftovers
-from maintenance.subjects.bloat.plan import drop_leftover, ours_among
+from maintenance.subjects.bloat.plan import ours_among
 
 
 def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
@@ -38,24 +41,26 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
     Raises:
         NotNeededError: the index no longer exists, or has become invalid.
         LockNotAcquiredError: an old transaction is open, or was still open when the wait ended.
-        MaintenanceError: not enough free disk space, or the server refused.
+        BuildPostponedError: the server was too busy until the wait ended, or its disk is too full.
+        MaintenanceError: the server refused.
     """
     begun = _preflight(context, action)
     number = begin_rebuild(context.store, context.policy.database.name, context.run_id, begun)
     statement = f"REINDEX INDEX CONCURRENTLY {begun.name}"
     path = context.policy.database.search_path
-    try:
-        with (
-            without_timeouts(context),
-            watched(context, partial(note_new_oid, context.store, number)) as watch,
-            owner_search_path(context.connection, path),
-        ):
+    with (
+        without_timeouts(context),
+        watched(context, partial(note_new_oid, context.store, number)) as watch,
+        owner_search_path(context.connection, path),
+        cleaned_up(context, partial(_clean_up, number)),
+    ):
+        try:
             run_watched(context, statement, watch)
-    except UnreachableError:
-        raise
-    except MaintenanceError as exc:
-        _clean_up(context, number, exc)
-        raise
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            note_failure(context.store, number, exc.with_hint)
+            raise
     size_after = _verified(context, begun)
     end_rebuild(context.store, number, size_after)
     size_before = begun.size_bytes
@@ -71,36 +76,30 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def _preflight(context: ActionContext, action: Action) -> Beginning:
-    """Check again, by OID, whether the index can be rebuilt now; return its current name."""
+    """Wait until the index, by its OID, can be rebuilt; return its current name."""
     oid = int(action.preconditions["oid"])
+    row = await_room(context, Build(action.object, "rebuilt"), lambda: _look(context, action, oid))
+    return Beginning(row.name, oid, int(row.size_bytes), row.table_oid, list(row.indexes))
+
+
+def _look(context: ActionContext, action: Action, oid: int) -> Any:
     rows = fetch(context.connection, "bloat", "check_rebuild", {"index_oid": oid})
     if not rows:
         raise NotNeededError(
             f"{action.object}: no longer exists: dropped or replaced since the plan was made"
         )
-    row = rows[0]
-    if not row.is_valid:
+    if not rows[0].is_valid:
         raise NotNeededError(f"{action.object}: became invalid since the plan was made")
-    build, limits = Build(row.name, "rebuilt"), limits_of(context)
-    if (obstacle := waits(build, row, limits)) is not None:
-        raise obstacle
-    refuse_full_disk(context.connection, build, row.size_bytes, row.tablespace, limits)
-    return Beginning(row.name, oid, int(row.size_bytes), row.table_oid, list(row.indexes))
+    return rows[0]
 
 
-def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> None:
+def _clean_up(number: int, context: ActionContext, within: timedelta) -> None:
     """Drop the leftover of the failed rebuild; if that fails, the next run drops it."""
     database = context.policy.database.name
-    told = cause.with_hint
-    note_failure(context.store, number, told)
-    try:
-        rebuilds = [each for each in rebuilds_of(context.store, database) if each.id == number]
-        for leftover in ours_among(list_leftovers(context.connection), rebuilds):
-            for step in drop_leftover(leftover):
-                context.run(step)
-        end_rebuild(context.store, number, None)
-    except MaintenanceError as exc:
-        context.progress(f"the invalid index was not dropped: {exc}; retried on the next run")
+    rebuilds = [each for each in rebuilds_of(context.store, database) if each.id == number]
+    for leftover in ours_among(list_leftovers(context.connection), rebuilds):
+        drop_unusable(context, leftover.oid, within)
+    end_rebuild(context.store, number, None)
 
 
 def _verified(context: ActionContext, begun: Beginning) -> int:

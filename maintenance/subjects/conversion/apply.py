@@ -1,19 +1,35 @@
 """Executes a conversion step by step; what is done is found again by the next run."""
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, NamedTuple
+
+import psycopg
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
+from maintenance.engine.build_preflight import (
+    Build,
+    IndexSize,
+    await_build,
+    limits_of,
+    refuse_full_disk,
+)
+from maintenance.engine.index_build import find_index
+from maintenance.engine.lock_retry import Progress
+from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
-from maintenance.names import parse_name
-from maintenance.server.session import fetch, owner_search_path, run_sql
+from maintenance.names import QualifiedName, parse_name
+from maintenance.server.session import fetch, owner_search_path, run_sql, to_error
 from maintenance.server.sql_library import load_statement
+from maintenance.subjects.conversion.matviews import is_fill
 from maintenance.subjects.conversion.models import Definition, Fact
-from maintenance.subjects.conversion.proof import is_swap, with_proofs
+from maintenance.subjects.conversion.proof import is_exchange, is_swap, with_kept, with_proofs
 
 _BUILD = "CREATE UNIQUE INDEX CONCURRENTLY "
 
@@ -29,8 +45,13 @@ def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """
     _still_there(context, action)
     told = [each["what"] for each in action.detail["steps"]]
+    took: list[float] = []
+    show = context.progress
     for place, (step, what) in enumerate(zip(action.steps, told, strict=True), start=1):
-        context.progress(f"{action.object}: step {place} of {len(told)}: {what}")
+        position = _Position(action.object, place, len(told), show)
+        context.progress = position.pass_on
+        position.tell(what)
+        began = time.perf_counter()
         try:
             _run(context, action, step)
         except UnreachableError:
@@ -39,21 +60,54 @@ def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
             if exc.reason == "check_violation":
                 _remove_checks(context, action, exc)
             raise
-    return _verified(context, action)
+        took.append(round(time.perf_counter() - began, 3))
+    return {**_verified(context, action), "step_seconds": took}
+
+
+class _Position(NamedTuple):
+    """The place of a step among all, which lines of progress name."""
+
+    table: str
+    place: int
+    total: int
+    progress: Progress
+
+    def tell(self, what: str, fraction: float | None = None) -> None:
+        """Show what is being done, and how much of it is, if that is known."""
+        line = StepProgress.of(self.table, "conversion", self.place, self.total, what, fraction)
+        self.progress(line)
+
+    def pass_on(self, line: str) -> None:
+        """Show a line of the step; how far a build is becomes how far the conversion is."""
+        if isinstance(line, BuildProgress):
+            self.tell(line.phase, line.fraction)
+        else:
+            self.progress(line)
 
 
 def _run(context: ActionContext, action: Action, step: Step) -> None:
     (*_, statement) = step.statements
     if is_swap(step):
         _swap(context, action, step)
+    elif is_fill(step):
+        _fill(context, action, step)
+    elif is_exchange(step):
+        _exchange(context, step)
     elif statement.startswith(_BUILD):
         _build(context, action, statement)
     elif statement.startswith("ANALYZE "):
-        path = context.policy.database.search_path
-        with without_timeouts(context), owner_search_path(context.connection, path):
-            run_sql(context.connection, statement)
+        _analyze(context, statement)
     else:
         run_step(context, step)
+
+
+def _analyze(context: ActionContext, statement: str) -> None:
+    path = context.policy.database.search_path
+    try:
+        with without_timeouts(context), owner_search_path(context.connection, path):
+            run_sql(context.connection, statement)
+    except psycopg.Error as exc:
+        raise to_error(exc, statement) from exc
 
 
 def _swap(context: ActionContext, action: Action, step: Step) -> None:
@@ -65,9 +119,12 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
     parameters = {"relation": action.preconditions["oid"]}
     rows = fetch(context.connection, "conversion", "list_facts", parameters)
     facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-    table = Definition(parse_name(action.object), action.preconditions["column"], facts)
-    version = context.connection.info.server_version
-    proven = with_proofs(step, table, load_statement("conversion", "list_facts", version).decode())
+    expected = action.preconditions
+    table = Definition(
+        parse_name(action.object), expected["column"], facts, expected["referenced_by"]
+    )
+    _refuse_full_disk(context, action)
+    proven = with_proofs(step, table, _facts_sql(context))
     if proven is None:
         raise MaintenanceError(
             f"{action.object}: its definition has changed since the plan; nothing was swapped",
@@ -77,19 +134,90 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
     context.run(proven)
 
 
+def _fill(context: ActionContext, action: Action, step: Step) -> None:
+    """Populate the twin of a materialized view."""
+    _refuse_full_disk(context, action, twin=step.locks[0].object)
+    context.run(step)
+
+
+def _exchange(context: ActionContext, step: Step) -> None:
+    """Replace a materialized view by its twin, with its properties of this moment in the proof.
+
+    Raises:
+        MaintenanceError: they differ from those of the plan; nothing was changed.
+    """
+    name = step.locks[0].object
+    (view,) = _matviews(context, names=[name]) or (None,)
+    proven = None
+    if view is not None:
+        rows = fetch(context.connection, "conversion", "list_facts", {"relation": view.oid})
+        facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
+        proven = with_kept(step, parse_name(name), facts, _facts_sql(context))
+    if proven is None:
+        raise MaintenanceError(
+            f"{name}: changed or dropped since the plan; it was not replaced",
+            hint="run maintenance apply again",
+            reason="changed_since_plan",
+        )
+    context.run(proven)
+
+
+def _facts_sql(context: ActionContext) -> str:
+    version = context.connection.info.server_version
+    return load_statement("conversion", "list_facts", version).decode()
+
+
+def _matviews(
+    context: ActionContext, *, names: Sequence[str] = (), relations: Sequence[int] = ()
+) -> list[Any]:
+    parameters = {"names": list(names), "relations": list(relations), "twins": bool(relations)}
+    return fetch(context.connection, "conversion", "list_matviews", parameters)
+
+
+def _refuse_full_disk(context: ActionContext, action: Action, twin: str | None = None) -> None:
+    """Refuse to build materialized views again without enough free disk: all, or one.
+
+    Raises:
+        MaintenanceError: there is not enough.
+    """
+    twins: Mapping[str, str] = action.preconditions["matviews"]
+    views = [view for each, view in twins.items() if twin in (None, each)]
+    sizes: dict[str | None, int] = {}
+    for row in _matviews(context, names=views):
+        sizes[row.tablespace] = sizes.get(row.tablespace, 0) + row.size_bytes
+    build = Build(f"materialized views on {action.object}")
+    for tablespace, size in sizes.items():
+        needed = IndexSize(size, tablespace)
+        refuse_full_disk(context.connection, build, needed, limits_of(context))
+
+
 def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
+    _still_there(context, action)
     columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
     (size,) = fetch(context.connection, "conversion", "measure_table", columns)
-    build = Build(f"the index of the future key of {action.object}")
-    refuse_full_disk(context.connection, build, size.key_bytes, size.tablespace, limits_of(context))
+    name = f"the index of the future key of {action.object}"
+    await_build(context, name, action.object, size=IndexSize(size.key_bytes, size.tablespace))
     path = context.policy.database.search_path
+
     with (
         without_timeouts(context),
         watched(context) as watch,
         owner_search_path(context.connection, path),
+        cleaned_up(context, partial(_remove_index, action)),
     ):
         run_watched(context, statement, watch)
+
+
+def _remove_index(action: Action, context: ActionContext, within: timedelta) -> None:
+    """Remove the invalid index of a build that did not end."""
+    parameters = {"relations": [action.preconditions["oid"]]}
+    for row in fetch(context.connection, "conversion", "list_helpers", parameters):
+        if row.kind == "index" and not row.is_valid:
+            name = QualifiedName(parse_name(action.object).schema, row.name)
+            found = find_index(context.connection, str(name))
+            if found is not None and found.table_oid == row.relation:
+                drop_unusable(context, found.oid, within)
 
 
 def _still_there(context: ActionContext, action: Action) -> None:
@@ -121,6 +249,8 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
     Raises:
         EffectError: the table is not the first partition, or an index is not valid.
     """
+    if action.preconditions["is_swapped"]:
+        return _finished(context, action)
     parameters = {"relation": action.preconditions["oid"]}
     rows = fetch(context.connection, "conversion", "check_result", parameters)
     row = rows[0] if rows else None
@@ -136,3 +266,18 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
         "bound": row.bound,
         "undo": action.detail["undo"],
     }
+
+
+def _finished(context: ActionContext, action: Action) -> Mapping[str, Any]:
+    """Check that an interrupted conversion has nothing left.
+
+    Raises:
+        EffectError: something is still there.
+    """
+    parameters = {"relations": [action.preconditions["oid"]]}
+    rows = fetch(context.connection, "conversion", "list_helpers", parameters)
+    views = _matviews(context, relations=[action.preconditions["oid"]])
+    names = ", ".join(row.name for row in (*rows, *views))
+    if names:
+        raise EffectError(f"{action.object}: the steps succeeded, but the catalog shows {names}")
+    return {}

@@ -1,12 +1,14 @@
 """Models of conversion: a table with its properties, its key's range, and earlier work on it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from maintenance.catalog.models import Server, Table
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import KeyCodec
 from maintenance.policy import PartitionPolicy
 
@@ -18,6 +20,12 @@ NOT_NULL = f"{PREFIX}not_null"
 
 UNTIL = f"{PREFIX}until_"
 """The prefix of the CHECK that lets ATTACH scan nothing, before the period that ends it."""
+
+
+def twin_name(name: QualifiedName, purpose: str) -> QualifiedName:
+    """Return a reserved name in the schema of an object, for something that replaces it."""
+    digest = hashlib.sha256(str(name).encode()).hexdigest()[:12]
+    return QualifiedName(name.schema, f"{PREFIX}{purpose}_{digest}")
 
 
 class Fact(NamedTuple):
@@ -49,12 +57,20 @@ class Obstacle(NamedTuple):
 
 
 class Helper(NamedTuple):
-    """A CHECK or an index that an earlier run has made for a conversion."""
+    """A CHECK, an index or a foreign key to the table that an earlier run has made.
+
+    Attributes:
+        kind: `check`, `index` or `reference`.
+        table: of a foreign key; its owner and comment follow.
+    """
 
     kind: str
     name: str
     is_valid: bool
     columns: tuple[str, ...] = ()
+    table: QualifiedName | None = None
+    owner: str = ""
+    comment: str | None = None
 
 
 class Sizes(NamedTuple):
@@ -87,12 +103,55 @@ class KeyRange(NamedTuple):
 
 
 @dataclass(frozen=True)
+class DependentMatview:
+    """A materialized view that reads the table directly.
+
+    Attributes:
+        query: with the names that its twin is to read.
+        facts: its own properties.
+        size_bytes: with indexes and TOAST.
+        search_path: as SQL text, in which functions of its owner look up names before 17.
+    """
+
+    name: QualifiedName
+    query: str
+    facts: tuple[Fact, ...]
+    size_bytes: int = 0
+    search_path: str = ""
+
+    def of(self, kind: str) -> tuple[Fact, ...]:
+        """Return its facts of one kind."""
+        return tuple(fact for fact in self.facts if fact.kind == kind)
+
+    @cached_property
+    def table(self) -> Mapping[str, Any]:
+        """Its owner, tablespace, comment and grants."""
+        return self.of("table")[0].definition
+
+    @cached_property
+    def storage(self) -> Mapping[str, Any]:
+        """Its access method and options."""
+        return self.of("storage")[0].definition
+
+    @cached_property
+    def columns(self) -> tuple[Fact, ...]:
+        """Its columns in their order."""
+        return tuple(sorted(self.of("column"), key=lambda each: each.definition["place"]))
+
+
+@dataclass(frozen=True)
 class Definition:
-    """The properties of a table, and the column that becomes its partition key."""
+    """The properties of a table, and the column that becomes its partition key.
+
+    Attributes:
+        referenced_by: columns of other tables with the value of the partition key, by the name of
+            the fact of the foreign key that gets them.
+    """
 
     name: QualifiedName
     column: str
     facts: tuple[Fact, ...] = ()
+    referenced_by: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def of(self, kind: str) -> tuple[Fact, ...]:
         """Return its facts of one kind."""
@@ -124,6 +183,23 @@ class Definition:
         return key is not None and self.column not in key.definition["columns"]
 
 
+class Wait(NamedTuple):
+    """Runs, one after the other, that waited for a lock until they gave up.
+
+    Attributes:
+        since: when the first of them gave up.
+        at: when the newest one did.
+        blocked_by: facts about the session that the newest one waited for; empty if unknown.
+        error: of the newest one.
+    """
+
+    since: datetime
+    at: datetime
+    n_runs: int
+    blocked_by: Mapping[str, Any]
+    error: str
+
+
 UNMEASURED = Sizes(0, 0, -1, 0)
 NO_KEYS = KeyRange()
 
@@ -138,6 +214,9 @@ class ConvertibleTable:
         helpers: made by earlier runs.
         upserts: texts of statements and functions that may upsert into it.
         taken: names of its future objects that other relations have.
+        matviews: materialized views that read it directly, or that read its first partition while
+            their twins read it.
+        orphans: twins that replace nothing any more.
     """
 
     section: PartitionPolicy
@@ -148,6 +227,8 @@ class ConvertibleTable:
     key_range: KeyRange = NO_KEYS
     upserts: tuple[str, ...] = ()
     taken: frozenset[QualifiedName] = frozenset()
+    matviews: tuple[DependentMatview, ...] = ()
+    orphans: tuple[QualifiedName, ...] = ()
 
     @property
     def name(self) -> QualifiedName:
@@ -157,7 +238,9 @@ class ConvertibleTable:
     @cached_property
     def definition(self) -> Definition:
         """Its properties with the future partition key."""
-        return Definition(self.name, self.section.column, self.facts)
+        section = self.section
+        longer = {f"{k.table} {quote(k.constraint)}": k.column for k in section.referenced_by}
+        return Definition(self.name, section.column, self.facts, longer)
 
     def of(self, kind: str) -> tuple[Fact, ...]:
         """Return its facts of one kind."""
@@ -198,9 +281,24 @@ class ConvertibleTable:
 
 @dataclass(frozen=True, slots=True)
 class ConversionObservation:
-    """The tables to convert, and those that only have helpers of an earlier conversion."""
+    """The tables to convert, and those that have helpers of an earlier conversion.
+
+    Attributes:
+        abandoned: plain tables that are not to be converted.
+        unfinished: partitioned tables, by an interrupted conversion.
+        failed: why the properties of a table could not be read.
+        unread: why it is unknown whether the conversion of a partitioned table is finished.
+        waits: by table, the conversions that other sessions have blocked.
+        undone: the runs that undid a conversion, by the goal of its action.
+        facts_sql: the query that reads the properties of a table on this server.
+    """
 
     server: Server
     tables: tuple[ConvertibleTable, ...] = ()
     abandoned: tuple[ConvertibleTable, ...] = ()
+    unfinished: tuple[ConvertibleTable, ...] = ()
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    unread: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    waits: Mapping[str, Wait] = field(default_factory=dict[str, Wait])
+    undone: Mapping[str, str] = field(default_factory=dict[str, str])
+    facts_sql: str = ""

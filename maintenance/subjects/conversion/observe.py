@@ -1,6 +1,7 @@
 """Observes the tables to convert: properties, sizes, the range of the key, taken names."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
@@ -13,6 +14,10 @@ from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import types_of
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch, read_transaction, to_error
+from maintenance.server.sql_library import load_statement
+from maintenance.store.undo import undone_goals
+from maintenance.subjects.conversion.history import waits_of
+from maintenance.subjects.conversion.matview_observe import with_matviews, with_twins
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -20,6 +25,7 @@ from maintenance.subjects.conversion.models import (
     Helper,
     KeyRange,
     Sizes,
+    Wait,
 )
 from maintenance.subjects.conversion.plan import target_if_any
 from maintenance.subjects.conversion.target import Target, other_name
@@ -39,7 +45,7 @@ def observe(context: ObserveContext) -> ConversionObservation:
     sections = [s for s in context.policy.partitions if context.request.includes(s.table)]
     named = [(s, snapshot.tables[s.table]) for s in sections if s.table in snapshot.tables]
     plain = [(s, t) for s, t in named if not t.is_partitioned and s.table not in snapshot.failed]
-    helpers = _helpers(context, [table.oid for _, table in plain if table.kind == "r"])
+    helpers = _helpers(context, [table.oid for _, table in named if table.kind in ("r", "p")])
     tables: list[ConvertibleTable] = []
     failed: dict[QualifiedName, str] = {}
     for section, table in plain:
@@ -57,7 +63,48 @@ def observe(context: ObserveContext) -> ConversionObservation:
         for section, table in plain
         if section.convert == "never" and helpers.get(table.oid)
     )
-    return ConversionObservation(snapshot.server, tuple(tables), abandoned, failed)
+    partitioned = [
+        ConvertibleTable(section, table, helpers=helpers.get(table.oid, ()))
+        for section, table in named
+        if table.is_partitioned
+    ]
+    unfinished: tuple[ConvertibleTable, ...] = ()
+    unread: dict[QualifiedName, str] = {}
+    try:
+        unfinished = with_twins(context, partitioned)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        unread = {each.name: str(exc) for each in partitioned}
+    unfinished = tuple(s for s in unfinished if s.helpers or s.matviews or s.orphans)
+    version = snapshot.server.version
+    return ConversionObservation(
+        snapshot.server,
+        tuple(tables),
+        abandoned,
+        unfinished,
+        failed,
+        unread,
+        waits=_waits(context, tables),
+        undone=_undone(context) if tables else {},
+        facts_sql=load_statement("conversion", "list_facts", version).decode(),
+    )
+
+
+def _waits(context: ObserveContext, tables: Sequence[ConvertibleTable]) -> Mapping[str, Wait]:
+    if context.store is None or not tables:
+        return {}
+    names = [str(each.name) for each in tables]
+    return waits_of(context.store, context.policy.database.name, names)
+
+
+def _undone(context: ObserveContext) -> Mapping[str, str]:
+    """Return the goals that were undone, unless they are wanted again; the gate holds them."""
+    if context.store is None or context.request.again:
+        return {}
+    with suppress(psycopg.Error):
+        return undone_goals(context.store, context.policy.database.name)
+    return {}
 
 
 def _helpers(context: ObserveContext, oids: Sequence[int]) -> dict[int, tuple[Helper, ...]]:
@@ -65,7 +112,16 @@ def _helpers(context: ObserveContext, oids: Sequence[int]) -> dict[int, tuple[He
         return {}
     found: dict[int, tuple[Helper, ...]] = {}
     for row in fetch(context.connection, "conversion", "list_helpers", {"relations": list(oids)}):
-        helper = Helper(row.kind, row.name, row.is_valid, tuple(row.columns or ()))
+        table = QualifiedName(row.schema, row.table_name) if row.schema is not None else None
+        helper = Helper(
+            row.kind,
+            row.name,
+            row.is_valid,
+            tuple(row.columns or ()),
+            table,
+            row.owner or "",
+            row.comment,
+        )
         found[row.relation] = (*found.get(row.relation, ()), helper)
     return found
 
@@ -77,7 +133,9 @@ def _looked_at(context: ObserveContext, begun: ConvertibleTable) -> ConvertibleT
         with read_transaction(connection, cap, f"reading the properties of {begun.name}"):
             rows = fetch(connection, "conversion", "list_facts", {"relation": oid})
             facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-            seen = replace(begun, facts=facts)
+            if not facts:
+                raise MaintenanceError("it was dropped meanwhile")
+            seen = with_matviews(context, replace(begun, facts=facts))
             columns = list(seen.extended_key or (seen.section.column,))
             sizes = {"relation": oid, "columns": columns}
             (size,) = fetch(connection, "conversion", "measure_table", sizes)

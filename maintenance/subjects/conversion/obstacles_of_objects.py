@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from maintenance.names import QualifiedName, quote
 from maintenance.subjects.conversion.models import ConvertibleTable, Fact, Obstacle
+from maintenance.subjects.conversion.obstacles_of_references import obstacles_of_references
+from maintenance.subjects.conversion.obstacles_of_views import obstacles_of_views
 from maintenance.subjects.conversion.statements import failing_upserts
 
 _NAMES_ITSELF = re.compile(r"\btg_(table_name|relname|relid)\b", re.IGNORECASE)
@@ -18,7 +20,8 @@ def obstacles_of_objects(seen: ConvertibleTable) -> Iterator[Obstacle]:
     yield from _of_constraints(seen)
     yield from _of_indexes(seen)
     yield from _of_triggers(seen)
-    yield from _of_views(seen)
+    yield from obstacles_of_references(seen)
+    yield from obstacles_of_views(seen)
     yield from _of_publications(seen)
     yield from _of_owners(seen)
     yield from _of_others(seen)
@@ -170,32 +173,6 @@ def _of_triggers(seen: ConvertibleTable) -> Iterator[Obstacle]:
             )
 
 
-def _of_views(seen: ConvertibleTable) -> Iterator[Obstacle]:
-    for each in seen.of("view"):
-        facts = each.definition
-        if facts["owner"] != seen.table.properties.owner:
-            yield _about(
-                each,
-                "view_of_other_owner",
-                f"view {each.name} belongs to {quote(facts['owner'])}, and"
-                f" has to be replaced. Run ALTER VIEW {each.name} OWNER TO"
-                f" {quote(seen.table.properties.owner)}, or drop it until the table is converted",
-            )
-        if not facts["plain"] or facts["whole_row"]:
-            yield _about(
-                each,
-                "view_needs_table",
-                f"view {each.name} depends on the row type or the primary"
-                " key of the table. Name its columns, all of them in GROUP BY",
-            )
-        if f"ONLY {seen.name}" in facts["text"]:
-            yield _about(
-                each,
-                "view_reads_only",
-                f"view {each.name} reads ONLY the table, which holds no rows itself then",
-            )
-
-
 def _of_publications(seen: ConvertibleTable) -> Iterator[Obstacle]:
     (table,) = seen.of("table") or (Fact("table", "", {"replica_identity": "d"}),)
     for each in seen.of("publication"):
@@ -247,12 +224,6 @@ _OTHERS = (
     ("subscription", "subscription", "it is written by a subscription (OID {name})"),
     ("extension", "extension", "it belongs to extension {name}"),
     ("security label", "security_label", "it has a security label of {name}"),
-    (
-        "reference",
-        "referenced",
-        "foreign key {name} references it, and its key will have one more column. Drop the foreign"
-        " key, or add the column to the referencing table too",
-    ),
 )
 
 
@@ -261,21 +232,12 @@ def _of_others(seen: ConvertibleTable) -> Iterator[Obstacle]:
         for each in seen.of(kind):
             yield _about(each, code, text.format(name=each.name))
     for each in seen.of("dependent"):
-        if each.definition["relkind"] == "m":
-            yield _about(
-                each,
-                "matview_on_table",
-                f"a materialized view reads it and can't be replaced in"
-                f" place: {each.name}. Let it read a view on the table instead",
-            )
-        else:
-            yield _about(
-                each,
-                "dependent_object",
-                f"an object depends on its {each.definition['on']} and"
-                f" would stay with the first partition: {each.name}. Drop it, and create it again"
-                " afterwards",
-            )
+        yield _about(
+            each,
+            "dependent_object",
+            f"an object depends on its {each.definition['on']} and would stay with the first"
+            f" partition: {each.name}. Drop it, and create it again afterwards",
+        )
 
 
 def _of_upserts(seen: ConvertibleTable) -> Iterator[Obstacle]:

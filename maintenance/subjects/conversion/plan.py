@@ -1,14 +1,18 @@
 """Plans conversions: all remaining steps of a table, or all reasons against it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from maintenance.engine.actions import Action, ActionKind
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
+from maintenance.names import QualifiedName, quote
+from maintenance.subjects.conversion.journaled_undo import journaled_undo
+from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -20,9 +24,16 @@ from maintenance.subjects.conversion.obstacles import (
     obstacles_of_target,
     shown,
 )
-from maintenance.subjects.conversion.steps import ConversionStep, steps_of
+from maintenance.subjects.conversion.references import references_of
+from maintenance.subjects.conversion.steps import (
+    ConversionStep,
+    finishing_steps,
+    steps_of,
+    steps_of_earlier_runs,
+)
 from maintenance.subjects.conversion.target import Target, target_of
 from maintenance.subjects.conversion.undo import undo_steps
+from maintenance.subjects.conversion.waiting import waiting
 
 
 def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
@@ -30,10 +41,37 @@ def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
 
     A table that can't be converted is reported with all reasons, and never blocks the others.
     """
-    tables = (_plan_table(each, seen, now, request) for each in seen.tables)
-    abandoned = (Plan(actions=tuple(_removal(each, "never"))) for each in seen.abandoned)
+    tables = _in_turn(
+        {each.name: (each, _plan_table(each, seen, now, request)) for each in seen.tables}
+    )
+    unfinished = (_plan_rest(each, request) for each in seen.unfinished)
+    abandoned = (Plan(actions=tuple(_removal(each, _UNWANTED))) for each in seen.abandoned)
     failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
-    return join([*tables, *abandoned, *failed])
+    unread = (Plan(findings=(_unknown(name, text),)) for name, text in seen.unread.items())
+    return join([*tables, *abandoned, *unfinished, *failed, *unread])
+
+
+def _in_turn(
+    planned: Mapping[QualifiedName, tuple[ConvertibleTable, Plan]],
+) -> Iterator[Plan]:
+    """Yield the plans, but nothing for tables that reference one that is converted before.
+
+    Foreign keys of a partitioned table can't be created again without a scan.
+    """
+    converting = {
+        name
+        for name, (_, plan) in planned.items()
+        if any(action.kind is ActionKind.CONVERT_TABLE for action in plan.actions)
+    }
+    for name, (table, found) in planned.items():
+        keys = (k for k in table.of("constraint") if k.definition["type"] == "f")
+        referenced = {QualifiedName(*key.definition["references"]) for key in keys}
+        if name in converting and not converting.isdisjoint(referenced - {name}):
+            converting.remove(name)
+            actions = (a for a in found.actions if a.kind is not ActionKind.CONVERT_TABLE)
+            yield replace(found, actions=tuple(actions))
+        else:
+            yield found
 
 
 def target_if_any(seen: ConvertibleTable, now: datetime) -> Target | None:
@@ -62,18 +100,56 @@ def _plan_table(
         if target is not None:
             found += obstacles_of_target(seen, target)
     if found or target is None:
-        return Plan(actions=tuple(_removal(seen, "refused")), findings=(_refused(seen, found),))
+        return Plan(actions=tuple(_removal(seen, _REFUSED)), findings=(_refused(seen, found),))
     steps = steps_of(seen, target, observation.server.role)
-    action = _action(seen, target, steps)
-    finding = _planned(seen, action, len(steps))
-    return Plan(actions=() if request.periods else (action,), findings=(finding,))
+    action = _action(seen, target, steps, observation.facts_sql)
+    if (run := observation.undone.get(action.goal)) is not None:
+        # held by the gate; a CHECK that an interrupted undo has left would refuse rows
+        actions = tuple(_removal(seen, _UNDONE)) or (action,)
+        return Plan(actions=actions, findings=(_undone(seen, run),))
+    findings = [_planned(seen, action, len(steps))]
+    if (wait := observation.waits.get(str(seen.name))) is not None:
+        findings.append(waiting(seen, wait, now))
+    before = tuple(_leftovers(seen))
+    action = replace(action, after=tuple(each.id for each in before))
+    return Plan(actions=() if request.periods else (*before, action), findings=tuple(findings))
+
+
+def _plan_rest(seen: ConvertibleTable, request: Request) -> Plan:
+    """Plan what an interrupted run has left after its swap."""
+    steps = finishing_steps(seen)
+    action = Action(
+        kind=ActionKind.CONVERT_TABLE,
+        object=str(seen.name),
+        table=str(seen.name),
+        steps=tuple(each.step for each in steps),
+        reason="it is partitioned by an earlier run, which did not finish",
+        preconditions={
+            "oid": seen.table.oid,
+            "column": seen.section.column,
+            "matviews": _twins(seen),
+            "is_swapped": True,
+        },
+        detail={
+            "steps": [_shown(each) for each in steps],
+            "estimated_s": round(sum(each.seconds for each in steps)),
+        },
+    )
+    return Plan(actions=() if request.periods else (action,), findings=(_left(seen, steps),))
 
 
 _BEFORE_ROWS = frozenset({"no_such_column", "other_type", "not_a_table"})
 """Reasons without which the rows can't be read as times."""
 
 
-def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...]) -> Action:
+_REFUSED = "its conversion can't go on"
+_UNWANTED = "its conversion is not wanted"
+_UNDONE = "its conversion was undone"
+
+
+def _action(
+    seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...], facts_sql: str
+) -> Action:
     seconds = sum(each.seconds for each in steps)
     return Action(
         kind=ActionKind.CONVERT_TABLE,
@@ -86,7 +162,12 @@ def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep,
             "oid": seen.table.oid,
             "column": seen.section.column,
             "key": list(seen.extended_key),
+            "referenced_by": dict(seen.definition.referenced_by),
+            "matviews": _twins(seen),
+            "is_swapped": False,
+            "new": f"RANGE ({quote(seen.section.column)})",
         },
+        undo=journaled_undo(seen, target, facts_sql),
         detail={
             "steps": [_shown(each) for each in steps],
             "estimated_s": round(seconds),
@@ -97,6 +178,11 @@ def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep,
             "undo": [list(step.sql) for step in undo_steps(seen, target)],
         },
     )
+
+
+def _twins(seen: ConvertibleTable) -> dict[str, str]:
+    """Return the materialized views that are replaced, by the names of their twins."""
+    return {str(Twin(view).name): str(view.name) for view in seen.matviews}
 
 
 def _shown(each: ConversionStep) -> dict[str, Any]:
@@ -112,10 +198,17 @@ def _schema_change(seen: ConvertibleTable) -> str | None:
     if not seen.extends_key:
         return None
     columns = ", ".join(seen.extended_key)
+    relations = "".join(
+        f"; {each.table}: foreign key ({', '.join((*each.facts['columns'], each.column))})"
+        f" references ({', '.join((*each.facts['referenced'], each.key))}), in Prisma the fields"
+        " and references of its @relation"
+        for each in references_of(seen.definition)
+        if each.column is not None and not each.has_key
+    )
     old = ", ".join(seen.primary_key.definition["columns"]) if seen.primary_key else ""
     return (
         f"primary key ({columns}): Prisma @@id([{columns}]), Rails primary_key: [...], Django"
-        f" CompositePrimaryKey; ON CONFLICT ({old}) becomes ON CONFLICT ({columns})"
+        f" CompositePrimaryKey; ON CONFLICT ({old}) becomes ON CONFLICT ({columns}){relations}"
     )
 
 
@@ -124,15 +217,28 @@ def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
     steps = undo_steps(seen)
     if not steps:
         return
-    reason = "its conversion can't go on" if why == "refused" else "its conversion is not wanted"
     yield Action(
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(seen.name),
         table=str(seen.name),
-        reason=f"{reason}, and an earlier run left a CHECK or an index for it",
+        reason=f"{why}, and an earlier run left a CHECK, an index or a foreign key NOT VALID",
         steps=steps,
         preconditions={"oid": seen.table.oid},
     )
+
+
+def _leftovers(seen: ConvertibleTable) -> Iterator[Action]:
+    """Yield what an earlier run left that is due even if the conversion is held."""
+    steps = tuple(each.step for each in steps_of_earlier_runs(seen))
+    if steps:
+        yield Action(
+            kind=ActionKind.REMOVE_LEFTOVERS,
+            object=str(seen.name),
+            table=str(seen.name),
+            reason="an earlier run left foreign keys NOT VALID, or copies of materialized views",
+            steps=steps,
+            preconditions={"oid": seen.table.oid},
+        )
 
 
 def _refused(seen: ConvertibleTable, found: list[Obstacle]) -> Finding:
@@ -182,6 +288,47 @@ def _planned(seen: ConvertibleTable, action: Action, n_left: int) -> Finding:
             "steps_left": n_left,
             "estimated_s": action.detail["estimated_s"],
         },
+    )
+
+
+def _left(seen: ConvertibleTable, steps: tuple[ConversionStep, ...]) -> Finding:
+    name = str(seen.name)
+    keys = [f"{each.table} {each.name}" for each in seen.helpers if each.kind == "reference"]
+    views = [str(view.name) for view in seen.matviews]
+    left = (f"foreign key {key} is not validated" for key in keys)
+    stale = (f"{view} reads its first partition alone" for view in views)
+    return Finding(
+        FindingKind.CONVERSION_UNFINISHED,
+        Severity.WARN,
+        name,
+        f"{name}: partitioned, but its conversion has not finished: {len(steps)} steps remain:"
+        f" {', '.join((*stale, *left)) or 'leftovers'}. Run maintenance apply, or wait for the"
+        " nightly run",
+        value=len(steps),
+        data={"foreign_keys": keys, "materialized_views": views},
+    )
+
+
+def _unknown(name: QualifiedName, error: str) -> Finding:
+    kind = FindingKind.CONVERSION_UNFINISHED
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.WARN,
+        f"{name}/conversion",
+        f"{name}: whether its conversion has left something to do is unknown: {error}",
+        data={UNKNOWN: {kind.value: [str(name)]}},
+    )
+
+
+def _undone(seen: ConvertibleTable, run: str) -> Finding:
+    name = str(seen.name)
+    return Finding(
+        FindingKind.NOT_PARTITIONED,
+        Severity.WARN,
+        name,
+        f"{name}: not partitioned: its conversion was undone by run {run}, and no run converts it"
+        " again by itself. Run maintenance apply --again to convert it, or set convert: never",
+        data={"relkind": seen.table.kind, "reasons": ["undone"], "undone_by": run},
     )
 
 

@@ -7,20 +7,28 @@ properties by the same query. A difference ends the transaction, and its message
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from maintenance.ddl.guards import CHANGED
 from maintenance.engine.actions import Step
-from maintenance.names import QualifiedName, literal, quote
+from maintenance.names import QualifiedName, literal, parse_name, quote
 from maintenance.server.statements import Ours
-from maintenance.subjects.conversion.models import Definition, Fact
+from maintenance.subjects.conversion.models import Definition, Fact, twin_name
+from maintenance.subjects.conversion.references import references_of, settled
 
 NOT_OF_PARENTS = frozenset({"storage"})
 """Kinds of properties that partitions have and their parent has not."""
 
+NOT_OF_VIEWS = frozenset({"rule"})
+"""Kinds of properties that differ between a materialized view and its twin: its query."""
+
+_PASSING = NOT_OF_PARENTS | {"referencing"}
+"""Kinds of properties that need not be the same when a conversion is undone."""
+
 _UNCHANGED = "properties unchanged since the plan: "
 _CARRIED = "properties carried over: "
+_KEPT = "properties of the view kept: "
 
 
 def unchanged(table: Definition) -> Ours:
@@ -33,9 +41,47 @@ def carried(table: Definition) -> Ours:
     return _place(_CARRIED, digest(table))
 
 
+def kept(facts: Iterable[Fact]) -> Ours:
+    """Return the place of the proof that a materialized view has the observed properties."""
+    return _place(_KEPT, _digest(_of_view(facts)))
+
+
+def is_exchange(step: Step) -> bool:
+    """Whether a step replaces a materialized view by its twin."""
+    return any(statement.startswith(f"SELECT '{_KEPT}") for statement in step.statements)
+
+
+def with_kept(
+    step: Step, view: QualifiedName, facts: Iterable[Fact], facts_sql: str
+) -> Step | None:
+    """Return an exchange with its proofs; None if the view has changed since the plan.
+
+    Args:
+        step: the exchange as planned.
+        view: the materialized view.
+        facts: its properties now.
+        facts_sql: the query that reads them, with `%(relation)s`.
+    """
+    now = tuple(facts)
+    place = kept(now)
+    if place not in step.statements:
+        return None
+    proof = _same(view, _of_view(now), "is not what it was", facts_sql, NOT_OF_VIEWS)
+    statements = (proof if each == place else each for each in step.statements)
+    return replace(step, statements=tuple(statements))
+
+
+def _of_view(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    return tuple(fact for fact in facts if fact.kind not in NOT_OF_VIEWS)
+
+
 def digest(table: Definition) -> str:
     """Return a digest of the properties that earlier steps of the conversion do not change."""
-    content = json.dumps(list(_rows(before_swap(table))), sort_keys=True)
+    return _digest(before_swap(table))
+
+
+def _digest(facts: Iterable[Fact]) -> str:
+    content = json.dumps(list(_rows(facts)), sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -66,23 +112,62 @@ def with_proofs(step: Step, table: Definition, facts_sql: str) -> Step | None:
     )
 
 
+def as_swapped(table: Definition, facts_sql: str) -> Ours:
+    """Return the proof that the partitioned table is as the swap has made it.
+
+    Whether foreign keys to it are validated, and materialized views exchanged, makes no difference.
+
+    Args:
+        table: as it was before the swap.
+        facts_sql: the query that reads its properties, with `%(relation)s`.
+    """
+    twins = {str(twin_name(parse_name(f.name), "m")): f.name for f in table.of("matview")}
+    otherwise = "has changed since its conversion"
+    return _same(table.name, expected(table), otherwise, facts_sql, _PASSING, settled_names=twins)
+
+
+def as_before(table: Definition, facts_sql: str) -> Ours:
+    """Return the proof that the table is as it was before the swap; arguments as `as_swapped`.
+
+    Foreign keys to it are not validated yet.
+    """
+    facts, otherwise = before_swap(table), "lacks what it had before"
+    return _same(table.name, facts, otherwise, facts_sql, _PASSING, settled_names={})
+
+
 def before_swap(table: Definition) -> tuple[Fact, ...]:
     """Return the facts as they are right before the swap: the key is not null."""
-    return tuple(
-        each._replace(definition={**each.definition, "not_null": True})
-        if each.kind == "column" and each.name == table.column
-        else each
-        for each in table.facts
-    )
+    return tuple(_before_swap(each, table) for each in table.facts)
+
+
+def _before_swap(fact: Fact, table: Definition) -> Fact:
+    if fact.kind == "reference":
+        return settled(fact)
+    if fact.kind == "column" and fact.name == table.column:
+        return fact._replace(definition={**fact.definition, "not_null": True})
+    return fact
 
 
 def expected(table: Definition) -> tuple[Fact, ...]:
-    """Return the facts of the partitioned table: the same, but for the extended primary key."""
-    facts = (fact for fact in before_swap(table) if fact.kind not in NOT_OF_PARENTS)
+    """Return the facts of the partitioned table.
+
+    They are the same, but for the extended primary key, the foreign keys to the table, and the
+    materialized views that read it.
+    """
+    left_out = {*NOT_OF_PARENTS, "reference"}
+    facts = (_with_twin(fact) for fact in before_swap(table) if fact.kind not in left_out)
+    references = tuple(each.swapped() for each in references_of(table))
     key = table.primary_key
     if key is None or not table.extends_key:
-        return tuple(facts)
-    return tuple(_extended(fact, key.name, table) for fact in facts)
+        return (*facts, *references)
+    return (*(_extended(fact, key.name, table) for fact in facts), *references)
+
+
+def _with_twin(fact: Fact) -> Fact:
+    """Return the property that the twin of a materialized view reads the table, instead of it."""
+    if fact.kind != "matview":
+        return fact
+    return fact._replace(name=str(twin_name(parse_name(fact.name), "m")))
 
 
 def key_text(table: Definition) -> str:
@@ -110,12 +195,33 @@ def _extended(fact: Fact, name: str, table: Definition) -> Fact:
     return fact._replace(definition={**fact.definition, **change})
 
 
-def _same(table: QualifiedName, facts: Iterable[Fact], otherwise: str, facts_sql: str) -> Ours:
+def _same(
+    table: QualifiedName,
+    facts: Iterable[Fact],
+    otherwise: str,
+    facts_sql: str,
+    left_out: frozenset[str] = NOT_OF_PARENTS,
+    *,
+    settled_names: Mapping[str, str] | None = None,
+) -> Ours:
+    """Return the statement that fails if a table has other properties.
+
+    Args:
+        table: by the name that it has then.
+        facts: the wanted properties.
+        otherwise: the message.
+        facts_sql: the query that reads them.
+        left_out: kinds that are not compared.
+        settled_names: if given, foreign keys are compared as if they were valid, and twins by the
+            names of these views.
+    """
     wanted = json.dumps(list(_rows(facts)), ensure_ascii=False)
     relation = f"pg_catalog.to_regclass({literal(str(table))})::pg_catalog.oid"
     lines = (line for line in facts_sql.splitlines() if not line.lstrip().startswith("--"))
     actual = "\n".join(lines).replace("%(relation)s", relation).replace("%%", "%")
-    kinds = ", ".join(literal(kind) for kind in sorted(NOT_OF_PARENTS))
+    kinds = ", ".join(literal(kind) for kind in sorted(left_out))
+    columns = "*" if settled_names is None else _as_settled(settled_names)
+    of_actual, of_wanted = (f"SELECT {columns} FROM {each}" for each in ("actual", "wanted"))
     body = f"""DECLARE difference text;
 BEGIN
   WITH actual AS (
@@ -128,8 +234,8 @@ BEGIN
      WHERE w.e ->> 0 NOT IN ({kinds})
   )
   SELECT pg_catalog.string_agg(DISTINCT d.kind || ' ' || d.name, ', ') INTO difference FROM (
-    (SELECT * FROM actual EXCEPT ALL SELECT * FROM wanted)
-    UNION ALL (SELECT * FROM wanted EXCEPT ALL SELECT * FROM actual)) AS d;
+    ({of_actual} EXCEPT ALL {of_wanted})
+    UNION ALL ({of_wanted} EXCEPT ALL {of_actual})) AS d;
   IF difference IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '{CHANGED}',
       MESSAGE = {literal(f"{table} {otherwise}: ")} || difference,
@@ -137,6 +243,19 @@ BEGIN
   END IF;
 END"""
     return Ours(f"DO {literal(body)}")
+
+
+def _as_settled(names: Mapping[str, str]) -> str:
+    """Return the columns of properties that steps behind the swap do not change."""
+    twins = literal(json.dumps(names, ensure_ascii=False))
+    return (
+        "kind,"
+        f" CASE kind WHEN 'matview' THEN coalesce({twins}::jsonb ->> name, name) ELSE name END"
+        " AS name, CASE kind WHEN 'reference' THEN definition - 'valid' - 'comment'"
+        " || pg_catalog.jsonb_build_object('text',"
+        " pg_catalog.regexp_replace(definition ->> 'text', ' NOT VALID$', ''))"
+        " ELSE definition END AS definition"
+    )
 
 
 def _rows(facts: Iterable[Fact]) -> Iterator[list[object]]:

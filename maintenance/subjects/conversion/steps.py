@@ -11,19 +11,23 @@ from typing import NamedTuple
 from maintenance.ddl.children import create_and_attach
 from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
-from maintenance.names import quote
-from maintenance.server.statements import Ours
+from maintenance.names import QualifiedName, quote
 from maintenance.subjects.conversion.helpers import alone, drop_check, drop_index
+from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable, Helper
+from maintenance.subjects.conversion.references import (
+    NO_LIMIT,
+    prove_partners,
+    references_of,
+    validate_helper,
+    validations,
+)
 from maintenance.subjects.conversion.swap import parent_model, swap
 from maintenance.subjects.conversion.target import Target
 
 READ_BYTES_A_S = 200 * 1024**2
 BUILT_BYTES_A_S = 25 * 1024**2
 """Careful guesses for estimates: a disk is often faster."""
-
-NO_LIMIT = Ours("SET LOCAL statement_timeout = 0")
-"""For a scan that blocks no reader or writer, however long it takes."""
 
 
 class ConversionStep(NamedTuple):
@@ -47,13 +51,69 @@ def steps_of(seen: ConvertibleTable, target: Target, role: str) -> tuple[Convers
         *_not_null(seen),
         *_key(seen),
         *_bound(seen, target),
+        *_partners(seen),
         ConversionStep(
             f"put the partitioned table in its place; it becomes {target.first}",
             swap(seen, target, role),
         ),
         *_following(seen, target, role),
+        *_matviews(seen),
+        *_validations(seen),
         ConversionStep("collect the statistics of the partitioned table", _analyze(seen), 5),
     )
+
+
+def finishing_steps(seen: ConvertibleTable) -> tuple[ConversionStep, ...]:
+    """Return the steps that an interrupted run has left after its swap."""
+    return (*_matviews(seen), *steps_of_earlier_runs(seen))
+
+
+def steps_of_earlier_runs(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    """Yield what is due whether or not the table is converted: an undo may not have finished.
+
+    Foreign keys are validated, and twins that replace nothing dropped.
+    """
+    yield from map(_removal_of_twin, seen.orphans)
+    for each in seen.helpers:
+        if each.kind == "reference":
+            what = f"validate foreign key {quote(each.name)} of {each.table}"
+            yield ConversionStep(what, validate_helper(each))
+
+
+def _matviews(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    for view in seen.matviews:
+        twin = Twin(view)
+        seconds = (seen.sizes.table_bytes + view.size_bytes) / READ_BYTES_A_S
+        yield ConversionStep(
+            f"build materialized view {view.name} again beside the old one",
+            twin.fill(anew=True),
+            seconds,
+        )
+        yield ConversionStep(
+            f"replace materialized view {view.name}, which reads the first partition alone",
+            twin.exchange(),
+        )
+
+
+def _removal_of_twin(twin: QualifiedName) -> ConversionStep:
+    lock = Lock(str(twin), LockMode.ACCESS_EXCLUSIVE)
+    step = Step((f"DROP MATERIALIZED VIEW {twin}",), locks=(lock,))
+    return ConversionStep(f"drop {twin}, which replaces no view any more", step)
+
+
+def _partners(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    """Yield the proof that each row will have its partner in a longer foreign key."""
+    for each in references_of(seen.definition):
+        step = prove_partners(each)
+        if step is not None:
+            what = f"check that {quote(each.column or '')} of all rows of {each.table} is right"
+            yield ConversionStep(what, step, seen.sizes.table_bytes / READ_BYTES_A_S)
+
+
+def _validations(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    for each, step in validations(seen.definition):
+        what = f"validate foreign key {quote(each.name)} of {each.table} on all rows"
+        yield ConversionStep(what, step, seen.sizes.table_bytes / READ_BYTES_A_S)
 
 
 def _removals(seen: ConvertibleTable, target: Target) -> Iterator[ConversionStep]:

@@ -15,12 +15,12 @@ from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.matviews import WORTH_TABLES, Twin
 from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable, Fact
 from maintenance.subjects.conversion.proof import carried, key_text, unchanged
+from maintenance.subjects.conversion.references import locks_of, references_of
 from maintenance.subjects.conversion.target import Target, other_name
-
-WORTH_TABLES = 40
-"""The time allowed for the statements, as for a tree of this many tables."""
+from maintenance.subjects.conversion.view_statements import lock_view, replace_view
 
 _STATES = {"D": "DISABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
@@ -34,13 +34,15 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
         target: its partitions.
         role: our role.
     """
-    first = target.first
+    first, owner = target.first, seen.table.properties.owner
+    references = references_of(seen.definition)
     return Step(
         prepare=(unchanged(seen.definition),),
         statements=(
             allowed_time(WORTH_TABLES),
             take(swap_locks(seen), [lock_view(view) for view in seen.of("view")]),
             _no_new_dependents(seen),
+            *(each.drop(owner) for each in references),
             f"ALTER TABLE {seen.name} RENAME TO {quote(first.name)}",
             *_make_room(seen, first),
             *_parent(seen, first, role),
@@ -56,28 +58,40 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
                 _as_parent(seen), first, f"FOR VALUES FROM (MINVALUE) TO ({_upper(seen, target)})"
             )[:1],
             f"ALTER TABLE {first} DROP CONSTRAINT {quote(target.check)}",
+            *(text for each in references for text in each.create(owner, swapped=True)),
             *force_row_security(seen.table, [seen.name]),
             *publish(seen, dropped=first, added=seen.name),
             *(replace_view(view) for view in seen.of("view")),
+            *(text for view in seen.matviews for text in Twin(view).create()),
             *(text for kind in _COMMENTED for text in commented(seen, seen.of(kind), kind)),
             carried(seen.definition),
             # named in errors
             Ours(f"SELECT {literal(f'swap of {seen.name}')}"),
         ),
         locks=swap_locks(seen),
-        owner=seen.table.properties.owner,
+        owner=owner,
     )
 
 
 def swap_locks(seen: ConvertibleTable) -> tuple[Lock, ...]:
-    """Return the locks of the swap: DDL by others is kept away first, without blocking writers."""
-    name = str(seen.name)
+    """Return the locks of the swap: DDL by others is kept away first, without blocking writers.
+
+    A writer of a referencing row locks its own table first, then this one, then those that this one
+    references: the same order prevents deadlocks.
+    """
+    name, referencing = str(seen.name), locks_of(seen.definition)
     keys = (k for k in seen.of("constraint") if k.definition["type"] == "f")
     referenced = sorted({QualifiedName(*key.definition["references"]) for key in keys})
+    locked = {lock.object for lock in referencing}
     return (
         Lock(name, LockMode.SHARE_UPDATE_EXCLUSIVE),
+        *referencing,
         Lock(name, LockMode.ACCESS_EXCLUSIVE),
-        *(Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE) for other in referenced),
+        *(
+            Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE)
+            for other in referenced
+            if str(other) not in locked
+        ),
     )
 
 
@@ -88,21 +102,6 @@ def parent_model(seen: ConvertibleTable) -> Table:
     options += [f"toast.{each}" for each in storage.definition["toast_options"] or ()]
     shared = Shared(tuple(_settings(seen)), tuple(options), storage.definition["access_method"])
     return replace(_as_parent(seen), shared=shared)
-
-
-def lock_view(view: Fact) -> str:
-    """Return a statement that locks a view against readers, and not what it reads as LOCK does."""
-    options = view.definition["options"]
-    if options:
-        return f"ALTER VIEW {view.name} SET ({', '.join(options)})"
-    return f"ALTER VIEW {view.name} RESET (security_barrier)"
-
-
-def replace_view(view: Fact) -> str:
-    """Return the statement that binds a view to the table that has the name now."""
-    options = ", ".join(view.definition["options"] or ())
-    text = view.definition["text"].strip().rstrip(";")
-    return f"CREATE OR REPLACE VIEW {view.name}{f' WITH ({options})' if options else ''} AS {text}"
 
 
 def _upper(seen: ConvertibleTable, target: Target) -> str:
@@ -135,7 +134,7 @@ def _no_new_dependents(seen: ConvertibleTable) -> Ours:
 
     The properties were compared under a lock that keeps other DDL away, but not a new view.
     """
-    wanted = sorted(view.name for view in seen.of("view"))
+    wanted = sorted(view.name for kind in ("view", "matview") for view in seen.of(kind))
     oid = seen.table.oid
     return Ours(
         "DO "

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from types import MappingProxyType
+from typing import Any
 
 from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
 from maintenance.engine.findings import FindingKind
@@ -21,8 +22,12 @@ from maintenance.subjects.indexes.declared import apply
 from maintenance.subjects.indexes.declared.observe import observe_declared
 from maintenance.subjects.indexes.declared.plan import plan_declared, unfinished_rollouts
 from maintenance.subjects.indexes.declared.query_findings import query_findings
-from maintenance.subjects.indexes.declared.query_observation import with_what_if
+from maintenance.subjects.indexes.declared.query_observation import (
+    QueriesObservation,
+    with_what_if,
+)
 from maintenance.subjects.indexes.declared.query_observe import observe_queries, record_queries
+from maintenance.subjects.indexes.declared.query_service import DECLARED_QUERIES
 from maintenance.subjects.indexes.findings import findings
 from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
@@ -118,16 +123,29 @@ class Indexes(Subject[IndexesObservation]):
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
         rollout = plan_declared(seen.declared, seen.catalog, request)
         name, limits = policy.database.name, _limits(policy)
-        asked = query_findings(name, limits, seen.queries, now, request)
+        views = [view.name for view in policy.matviews]
+        asked = query_findings(name, limits, seen.queries, now, request, views)
         actions = with_what_if(rollout.actions, seen.queries.what_if)
-        if not request.rollout:
-            actions = tuple(map(_held, actions))
-        return replace(rollout, actions=actions, findings=(*told, *keys, *rollout.findings, *asked))
+        actions = tuple(_chosen(each, request) for each in actions)
+        found = (*told, *keys, *rollout.findings, *asked)
+        return replace(rollout, actions=actions, findings=found, facts=_facts(seen.queries))
 
 
-def _held(action: Action) -> Action:
-    text = "not run: this run only compares the declared indexes; a rollout is launched by hand"
-    return replace(action, held=Hold(HeldBy.NO_ROLLOUT, text))
+def _facts(queries: QueriesObservation) -> Mapping[str, Any]:
+    share = queries.share()
+    return {DECLARED_QUERIES: share.as_json()} if share.queries else {}
+
+
+def _chosen(action: Action, request: Request) -> Action:
+    """Return an action as this run is to treat it."""
+    if not request.rollout:
+        text = "not run: this run only compares the declared indexes; a rollout is launched by hand"
+        return replace(action, held=Hold(HeldBy.NO_ROLLOUT, text))
+    wave = action.detail.get("wave")
+    if request.waves and wave not in request.waves:
+        text = f"not run: wave {wave or 'last'} was not chosen"
+        return replace(action, held=Hold(HeldBy.WAVE_NOT_CHOSEN, text))
+    return action
 
 
 def _successors(

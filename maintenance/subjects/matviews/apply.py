@@ -104,8 +104,10 @@ def _seen_again(context: ActionContext, action: Action) -> Matview:
     name = parse_name(action.object)
     views, moment, _ = see(context.connection, context.store, context.policy, only=[name])
     view = views.get(name)
-    if view is None or view.oid != action.preconditions["oid"]:
-        raise MaintenanceError(f"{name}: replaced since it was observed", hint="run the plan again")
+    if view is None:
+        raise MaintenanceError(f"{name}: dropped since it was observed", hint="run the plan again")
+    if view.oid != action.preconditions["oid"]:
+        raise NotNeededError(f"{name}: replaced since it was observed; the next run looks at it")
     if action.reason == AFTER_ANOTHER:
         verdict = assess_refresh(view, MatviewsObservation(views, moment))
         if verdict.as_of is not None and view.baseline is not None:

@@ -7,6 +7,8 @@ before the next attempt.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -14,8 +16,9 @@ from psycopg.rows import dict_row
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
-from maintenance.engine.build_monitor import Watch, run_watched, watched, without_timeouts
-from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
+from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
+from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, near, parse_name, quote
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.server.owner_rights import OwnerRights
@@ -128,42 +131,23 @@ def build(context: ActionContext, section: MatviewPolicy, view: int, step: Step)
         LockNotAcquiredError, MaintenanceError: see `index`.
     """
     with without_timeouts(context), watched(context) as watch:
-        _remove_leftover(context, section, view, watch)
-        try:
+        _remove_leftover(section, view, context, context.policy.locks.give_up_after)
+        with cleaned_up(context, partial(_remove_leftover, section, view)):
             run_watched(context, step.statements[0], watch)
-        except UnreachableError:
-            raise
-        except MaintenanceError as exc:
-            _clean_up(context, section, view, watch, exc)
-            raise
-
-
-def _clean_up(
-    context: ActionContext, section: MatviewPolicy, view: int, watch: Watch, cause: MaintenanceError
-) -> None:
-    """Drop the leftover of the failed build; if that fails, the next run drops it."""
-    try:
-        _remove_leftover(context, section, view, watch)
-    except MaintenanceError as exc:
-        cause.add_note(f"its invalid index was not dropped: {exc}")
 
 
 def _remove_leftover(
-    context: ActionContext, section: MatviewPolicy, view: int, watch: Watch
+    section: MatviewPolicy, view: int, context: ActionContext, within: timedelta
 ) -> None:
+    """Drop the invalid index of an incomplete build; if that fails, the next run drops it."""
     name = QualifiedName(section.name.schema, index_name(section))
     rows = _named(context.connection, section, view)
     if not rows:
         return
     (row,) = rows
-    if row.is_building:
-        raise LockNotAcquiredError(
-            f"{name}: another session is building it", hint="retried on the next run"
-        )
     if not row.is_ours or row.is_valid:
         raise MaintenanceError(
             f"{name}: name conflict: it is {row.what}, not the unique index of {section.name}",
             hint="rename it",
         )
-    context.progress(f"{name}: dropping the invalid index of an incomplete build")
-    run_watched(context, f"DROP INDEX CONCURRENTLY {name}", watch)
+    drop_unusable(context, row.oid, within)

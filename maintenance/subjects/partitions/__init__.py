@@ -16,6 +16,7 @@ from maintenance.subjects.partitions import plan as planner
 from maintenance.subjects.partitions.apply import run_guarded, swap_default
 from maintenance.subjects.partitions.assess import PartitionsObservation
 from maintenance.subjects.partitions.drain.apply import drain_default, remove_leftovers
+from maintenance.subjects.partitions.drain.split import split_partition
 from maintenance.subjects.partitions.observe import observe
 
 
@@ -27,6 +28,7 @@ class Partitions(Subject[PartitionsObservation]):
         ActionKind.CREATE_PARTITION: run_guarded,
         ActionKind.SWAP_DEFAULT: swap_default,
         ActionKind.DRAIN_DEFAULT: drain_default,
+        ActionKind.SPLIT_PARTITION: split_partition,
         ActionKind.REMOVE_LEFTOVERS: remove_leftovers,
     }
 

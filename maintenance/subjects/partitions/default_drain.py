@@ -6,6 +6,7 @@ the number of rows; `drain/` executes it.
 
 from collections.abc import Iterator, Sequence
 
+from maintenance.catalog.models import Partition
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partition_set.expected import PeriodRange
 from maintenance.subjects.partitions.default_names import exchange_locks
@@ -27,7 +28,7 @@ def drain(state: PartitionState, slots: Sequence[PeriodRange], after: tuple[str,
         object=str(default.relation),
         table=state.name,
         reason=_reason(state, slots),
-        steps=(_capture(state), _exchange(state, slots)),
+        steps=(capture(default, state.table.properties.owner), _exchange(state, slots)),
         after=after,
         preconditions={
             "default_oid": default.oid,
@@ -38,31 +39,30 @@ def drain(state: PartitionState, slots: Sequence[PeriodRange], after: tuple[str,
     )
 
 
-def _capture(state: PartitionState) -> Step:
-    default = state.table.default
-    assert default is not None, "it has rows"
-    names = [str(leaf.relation) for leaf in default.whole.leaves]
+def capture(partition: Partition, owner: str) -> Step:
+    """Return the step that begins to capture the changes of a partition's rows."""
+    names = [str(leaf.relation) for leaf in partition.whole.leaves]
     return Step(
         statements=tuple(
             f"CREATE TRIGGER maintenance_capture AFTER INSERT OR UPDATE OR DELETE ON {name}"
             for name in names
         ),
         locks=tuple(Lock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in names),
-        owner=state.table.properties.owner,
+        owner=owner,
     )
 
 
 def _exchange(state: PartitionState, slots: Sequence[PeriodRange]) -> Step:
     table = state.table
-    assert table.default is not None, "it has rows"
-    default = table.default.relation
+    default = table.default
+    assert default is not None, "it has rows"
     return Step(
         statements=(
-            f"ALTER TABLE {table.relation} DETACH PARTITION {default}",
+            f"ALTER TABLE {table.relation} DETACH PARTITION {default.relation}",
             *_attach(state, slots),
-            f"ALTER TABLE {table.relation} ATTACH PARTITION {default} DEFAULT",
+            f"ALTER TABLE {table.relation} ATTACH PARTITION {default.relation} DEFAULT",
         ),
-        locks=exchange_locks(table),
+        locks=exchange_locks(table, default),
         owner=table.properties.owner,
     )
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from maintenance.catalog.models import Table
+from maintenance.catalog.models import Partition, Table
 from maintenance.ddl.children import attach, attach_locks, build_like, force_row_security
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
@@ -20,6 +20,12 @@ def default_name(parent: QualifiedName) -> QualifiedName:
 def interim_name(default: QualifiedName) -> QualifiedName:
     """Return the temporary name of a default partition that will replace another."""
     return QualifiedName(default.schema, _with_suffix(default.name, _INTERIM_SUFFIX))
+
+
+def name_before(parent: QualifiedName, first: PeriodRange) -> QualifiedName:
+    """Return the name of a partition for all rows before a period: `<table>_before_<first>`."""
+    suffix = f"_before_{first.period.key.replace('-', '_')}"
+    return QualifiedName(parent.schema, _with_suffix(parent.name, suffix))
 
 
 def wide_name(parent: QualifiedName, first: PeriodRange, last: PeriodRange) -> QualifiedName:
@@ -61,16 +67,18 @@ def create_default(table: Table, role: str) -> Action:
     )
 
 
-def exchange_locks(table: Table) -> tuple[Lock, ...]:
-    """Return the locks for detaching a default partition and attaching it, or copies, again.
+def exchange_locks(table: Table, partition: Partition) -> tuple[Lock, ...]:
+    """Return the locks for detaching a partition and attaching it, or copies, again.
 
-    An existing foreign key takes the strongest lock on the table that it references.
+    ATTACH locks the default partition too. An existing foreign key takes the strongest lock on the
+    table that it references.
     """
     default = table.default
-    assert default is not None, "it has rows"
+    others = () if default is None or default.oid == partition.oid else default.names
+    tables = (*partition.names, *others)
     # Autovacuum gives way only to a lock request that waits longer than a lock timeout.
-    patient = (Lock(str(name), LockMode.SHARE_UPDATE_EXCLUSIVE) for name in default.names)
-    names = (table.relation, *default.names, *sorted(table.foreign_keys))
+    patient = (Lock(str(name), LockMode.SHARE_UPDATE_EXCLUSIVE) for name in tables)
+    names = (table.relation, *tables, *sorted(table.foreign_keys))
     return (*patient, *(Lock(str(name), LockMode.ACCESS_EXCLUSIVE) for name in names))
 
 

@@ -83,7 +83,7 @@ def _exchange(
     interim = like_default(default, interim_name(default.relation))
     lower, upper = slots[0].literals(codec)[0], slots[-1].literals(codec)[1]
     settled = in_place(default)
-    locks = exchange_locks(table)
+    locks = exchange_locks(table, default)
     return Step(
         prepare=(*build_tree(parent_of_default(table), interim, role), *attach_branches(interim)),
         statements=(

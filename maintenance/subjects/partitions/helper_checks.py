@@ -12,7 +12,8 @@ from maintenance.catalog.models import Partition, Table
 from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, quote
-from maintenance.partition_key import KeyCodec
+from maintenance.partition_key import PAST, KeyCodec
+from maintenance.partition_set.bounds import Span, bound_literals
 from maintenance.partition_set.expected import PeriodRange, stamp
 
 PREFIX = "maintenance_"
@@ -93,6 +94,15 @@ def within(
     key = quote(column)
     condition = f"{key} IS NOT NULL AND {key} >= {lower} AND {key} < {upper}"
     return _check(table, _name("only", first), condition)
+
+
+def outside(table: Table, column: str, span: Span) -> HelperCheck:
+    """Return the CHECK that no row of the default partition lies within another partition."""
+    lower, upper = bound_literals(span.partition.bound or "")
+    key = quote(column)
+    below = "" if span.lower == PAST else f"{key} < {lower} OR "
+    name = f"{PREFIX}not_{stamp(span.upper).replace('-', '_')}"
+    return _check(table, name, f"{below}{key} >= {upper}")
 
 
 def _check(table: Table, name: str, condition: str) -> HelperCheck:

@@ -8,17 +8,30 @@ from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, readable_size
 from maintenance.subjects.partitions.drain.job import DRAINED, Objects
+from maintenance.subjects.partitions.drain.kept_mark import read_kept
 from maintenance.subjects.partitions.drain.registry import read_registry
 from maintenance.subjects.partitions.helper_checks import removal
 from maintenance.subjects.partitions.state import PartitionState
 
 
-def leftovers(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
+def kept_splits(state: PartitionState, snapshot: Snapshot) -> frozenset[int]:
+    """Return the OIDs of partitions whose split an earlier run has begun, and can be continued."""
+    return frozenset(
+        objects.oid
+        for table in snapshot.marked
+        if (objects := _drained(state, table)) is not None and read_kept(table.comment) is not None
+    )
+
+
+def leftovers(
+    state: PartitionState, snapshot: Snapshot, continued: int | None = None
+) -> Iterator[Action]:
     """Yield the removal of helper CHECKs, which refuse rows, and of drains, which slow writers.
 
     Args:
         state: the table compared with its policy.
         snapshot: with the marked tables, and the history from the store.
+        continued: OID of the partition whose split is continued by this plan.
     """
     origin = snapshot.history.interruption(state.name)
     default, names = state.table.default, state.table.default_checks
@@ -32,7 +45,7 @@ def leftovers(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
         )
     for table in snapshot.marked:
         objects = _drained(state, table)
-        if objects is not None:
+        if objects is not None and objects.oid != continued:
             yield _removal(state, table, objects, origin)
 
 
@@ -53,7 +66,7 @@ def _removal(state: PartitionState, log: MarkedTable, objects: Objects, origin: 
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(log.relation),
         table=state.name,
-        reason=(f"left by an interrupted drain; slows writers of the default partition; {origin}"),
+        reason=(f"left by an interrupted drain; slows writers of the drained partition; {origin}"),
         steps=(
             Step(
                 statements=(

@@ -14,6 +14,7 @@ from maintenance.partition_set.expiry import cutoff, expires_at
 from maintenance.periods import period_at
 from maintenance.subjects.partitions.state import PartitionState
 from maintenance.subjects.partitions.time_zones import zone_drift
+from maintenance.subjects.partitions.wide_partitions import is_empty
 
 SHOWN = 5
 """How many objects a message names; further ones are only counted."""
@@ -116,7 +117,7 @@ def _bounding(state: PartitionState, span: Span) -> Iterator[str]:
 def _open_at_the_beginning(state: PartitionState) -> Iterator[_Part]:
     """Report a partition from MINVALUE that retention can't retire yet, and from when it can."""
     span = next((s for s in state.coverage.spans if s.lower == PAST), None)
-    if span is None or span == state.catch_all:
+    if span is None or span == state.catch_all or is_empty(span) or state.policy.split == "online":
         return
     goes = _goes_at(state, span)
     if goes is None:

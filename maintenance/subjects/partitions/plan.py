@@ -25,7 +25,8 @@ from maintenance.subjects.partitions.default_names import create_default, defaul
 from maintenance.subjects.partitions.default_remedy import Blocked, Drain, Remedy, Swap, remedy_of
 from maintenance.subjects.partitions.drift import additions, drift_finding, drifts, repairs
 from maintenance.subjects.partitions.findings import TakenName, findings_of
-from maintenance.subjects.partitions.leftovers import leftovers, stranded
+from maintenance.subjects.partitions.leftovers import kept_splits, leftovers, stranded
+from maintenance.subjects.partitions.split import spans_finding, split_of
 from maintenance.subjects.partitions.state import PartitionState
 
 
@@ -50,20 +51,26 @@ def _plan_table(state: PartitionState, snapshot: Snapshot, request: Request) -> 
         free = []
     remedy = _remedy(state, taken, request)
     drifted = drifts(state.table, state.sharing)
+    idle = not (request.periods or isinstance(remedy, Swap | Drain))
+    split = split_of(state, snapshot) if idle else None
+    begun = kept_splits(state, snapshot)
+    continued = split.preconditions["oid"] if split is not None else None
     return Plan(
         actions=(
             *_refused(state, request.periods),
-            *leftovers(state, snapshot),
+            *leftovers(state, snapshot, continued if continued in begun else None),
             *(() if request.periods else repairs(state.table, drifted)),
             *(() if request.periods else additions(state.table, state.sharing)),
             *fill(state, free, remedy, role),
             *(() if request.periods else _default(state, taken, role)),
+            *(() if split is None else (split,)),
         ),
         findings=(
             *_shut_out(state, role),
             *_standing(state, _names_taken(state, named, taken), snapshot.history),
             *default_finding(state, remedy, snapshot.history),
             *unseen_finding(state, role),
+            *spans_finding(state, snapshot),
             *drift_finding(state.table, drifted, state.siblings, state.sharing),
             *stranded(state, snapshot),
         ),

@@ -20,6 +20,7 @@ _MAKING = (
     ActionKind.ATTACH_PARTITION,
     ActionKind.DRAIN_DEFAULT,
     ActionKind.SWAP_DEFAULT,
+    ActionKind.SPLIT_PARTITION,
     ActionKind.RESTORE_PARTITION,
 )
 LOOK_BACK = timedelta(days=8)

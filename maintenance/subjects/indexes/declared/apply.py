@@ -39,6 +39,8 @@ def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
     made = _build(context, action)
     detail = _verified(context, action, made)
     detail["build_s"] = round(time.perf_counter() - began, 3)
+    if context.builds.not_seen:
+        detail["not_seen"] = sorted(context.builds.not_seen)
     if before is not None:
         detail["proof"] = rollout_proof.conclude(context, action, before, detail["made"])
     return detail

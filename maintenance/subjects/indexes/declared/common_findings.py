@@ -69,6 +69,8 @@ def finding(
     name: str,
     declared: Declared,
     text: str,
+    *,
+    promise: str = "",
     **data: Any,
 ) -> Finding:
     """Return a finding of a declaration.
@@ -79,10 +81,12 @@ def finding(
         name: its object.
         declared: the declaration.
         text: the message behind the name.
+        promise: what the next run does about it, at the end of the message.
         data: further facts.
     """
     facts = {"table": str(declared.table), "declared": str(declared.place), **data}
-    return Finding(kind, severity, name, f"{name}: {text}", data=facts)
+    end = f"; {promise}" if promise else ""
+    return Finding(kind, severity, name, f"{name}: {text}{end}", data=facts, promise=promise)
 
 
 def common(name: str, declared: Declared, found: Compared) -> Finding | None:
@@ -132,7 +136,7 @@ def _refused(name: str, declared: Declared, found: Compared) -> Finding:
     assert refusal is not None, "the server refused it"
     hint = f" ({refusal.hint})" if refusal.hint else ""
     text = f"the server refuses the definition: {refusal.message}{hint}; not carried out"
-    data = {"reason": "refused", "sqlstate": refusal.sqlstate}
+    data: dict[str, Any] = {"reason": "refused", "sqlstate": refusal.sqlstate, **refusal.facts}
     kind = FindingKind.INDEX_NOT_BUILDABLE
     return finding(kind, Severity.ERROR, name, declared, text, **data)
 
@@ -166,9 +170,9 @@ def _unknown(name: str, declared: Declared, found: Compared) -> Finding:
     why = refusal.message if refusal is not None else "the reason is unknown"
     hint = f" ({refusal.hint})" if refusal is not None and refusal.hint else ""
     text = f"not compared with its declaration: {why}{hint}"
-    open_ = {kind.value: [name] for kind in KINDS}
+    data: dict[str, Any] = {UNKNOWN: {kind.value: [name] for kind in KINDS}}
     kind = FindingKind.MONITOR_BLIND
-    return finding(kind, Severity.WARN, name, declared, text, **{UNKNOWN: open_})
+    return finding(kind, Severity.WARN, name, declared, text, **data)
 
 
 _TELLERS: Mapping[State, Callable[[str, Declared, Compared], Finding]] = {

@@ -126,7 +126,7 @@ def validate_check(found: DeclaredCheck) -> Step:
     assert facts is not None, "its table exists"
     statement = f"ALTER TABLE {declared.table} VALIDATE CONSTRAINT {quote(declared.name)}"
     locks = (Lock(str(declared.table), LockMode.SHARE_UPDATE_EXCLUSIVE),)
-    return Step(statements=(statement,), locks=locks, owner=facts.owner)
+    return Step(statements=(statement,), locks=locks, owner=facts.owner, is_long=True)
 
 
 def add_column(found: DeclaredColumn) -> Step:
@@ -140,7 +140,8 @@ def add_column(found: DeclaredColumn) -> Step:
         clause = f"ADD COLUMN {quote(declared.name)} {definition}"
     statement = f"ALTER TABLE {declared.table} {clause}"
     locks = (Lock(str(declared.table), LockMode.ACCESS_EXCLUSIVE),)
-    return Step(statements=(statement,), locks=locks, owner=facts.owner)
+    is_long = not declared.is_virtual
+    return Step(statements=(statement,), locks=locks, owner=facts.owner, is_long=is_long)
 
 
 def _guard(index: QualifiedName, oid: int, state: str = "true") -> Step:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import quote
-from maintenance.subjects.indexes.declared.common_findings import finding
+from maintenance.subjects.indexes.declared.common_findings import finding, guess
 from maintenance.subjects.indexes.declared.models import (
     DeclaredColumn,
+    DeclaredDrop,
     DeclaredIndex,
     State,
     TableFacts,
@@ -19,12 +21,14 @@ _WANTED = frozenset({State.MISSING, State.DIFFERENT, State.INVALID})
 
 
 def index_doubts(found: DeclaredIndex) -> Iterator[Finding]:
-    """Yield what is doubtful about an index that is to be built; built ones get other advice."""
-    if found.state not in _WANTED or found.facts is None:
-        return
-    yield from _wide(found)
-    yield from _constant(found)
-    yield from _doubtful(found, found.facts)
+    """Yield what is doubtful about a declared index.
+
+    Of one that is not to be built now it is only what it replaces; built ones get other advice.
+    """
+    if found.state in _WANTED and found.facts is not None:
+        yield from _wide(found)
+        yield from _constant(found)
+    yield from _doubtful(found)
 
 
 def column_doubts(found: DeclaredColumn) -> Iterator[Finding]:
@@ -75,32 +79,82 @@ def _constant(found: DeclaredIndex) -> Iterator[Finding]:
         yield finding(kind, Severity.INFO, name, declared, text, keys=constant)
 
 
-def _doubtful(found: DeclaredIndex, facts: TableFacts) -> Iterator[Finding]:
+class _Doubt(NamedTuple):
+    """One reason why a declaration may not do what is meant."""
+
+    reason: str
+    about: list[str]
+    text: str
+    is_warning: bool = True
+
+
+def _doubtful(found: DeclaredIndex) -> Iterator[Finding]:
+    doubts = list(_unknown(found))
+    if found.state in _WANTED and found.facts is not None:
+        doubts = [*_doubts(found, found.facts), *doubts]
+    if not doubts:
+        return
+    severity = Severity.WARN if any(doubt.is_warning for doubt in doubts) else Severity.INFO
+    yield finding(
+        FindingKind.INDEX_DECLARATION_DOUBTFUL,
+        severity,
+        str(found.declaration.relation),
+        found.declaration,
+        "; ".join(doubt.text for doubt in doubts),
+        reasons={doubt.reason: doubt.about for doubt in doubts},
+        near={name: list(likely) for name, likely in found.unknown.items()},
+    )
+
+
+def _doubts(found: DeclaredIndex, facts: TableFacts) -> Iterator[_Doubt]:
     declared = found.declaration
-    reasons: dict[str, list[str]] = {}
-    texts: list[str] = []
     if always := _always_true(found, facts):
-        reasons["predicate_always_true"] = [always]
-        texts.append(f"its predicate is always true, because {always} is NOT NULL: leave it out")
+        text = f"its predicate is always true, because {always} is NOT NULL: leave it out"
+        yield _Doubt("predicate_always_true", [always], text)
     if nullable := _nullable(declared.joined, facts):
-        reasons["null_in_expression"] = list(nullable)
-        texts.append(_null_text(nullable))
-    if found.rows.unread:
-        reasons["rows_unread"] = [found.rows.unread]
-        texts.append(
-            f"whether the rows fit is unknown ({found.rows.unread}); the build fails if they do not"
-        )
+        yield _Doubt("null_in_expression", list(nullable), _null_text(nullable))
+    if unread := found.rows.unread:
+        text = f"whether the rows fit is unknown ({unread}); the build fails if they do not"
+        yield _Doubt("rows_unread", [unread], text)
     if found.upserts:
-        reasons["upserts"] = [str(declared.table)]
-        texts.append(
+        text = (
             f"INSERT ... ON CONFLICT was called {found.upserts:,} times on {declared.table}: up to"
             " PostgreSQL 18 it can fail with a false unique violation during the build; build it"
             " while such statements pause, or let the application retry them"
         )
-    if texts:
-        kind, name = FindingKind.INDEX_DECLARATION_DOUBTFUL, str(declared.relation)
-        text = "; ".join(texts)
-        yield finding(kind, Severity.WARN, name, declared, text, reasons=reasons)
+        yield _Doubt("upserts", [str(declared.table)], text)
+
+
+def _unknown(found: DeclaredIndex) -> Iterator[_Doubt]:
+    """Yield that an index to replace does not exist: mistyped, or gone already."""
+    if not found.unknown:
+        return
+    named = ", ".join(f"{name}{guess(likely)}" for name, likely in found.unknown.items())
+    text = (
+        f"it replaces {named}, which does not exist, so nothing is dropped: correct the name, or"
+        " remove the line -- replaces:"
+    )
+    is_likely = found.state is not State.SAME and any(found.unknown.values())
+    yield _Doubt("replaces_unknown", list(found.unknown), text, is_likely)
+
+
+def drop_doubt(found: DeclaredDrop) -> Iterator[Finding]:
+    """Yield that an index to drop does not exist, while there is one of almost the same name."""
+    if not found.near:
+        return
+    declared = found.declaration
+    name, near = str(declared.relation), list(found.near)
+    text = (
+        f"{name}: dropped in {declared.place}, and does not exist{guess(near)}; correct the name,"
+        " or remove the statement"
+    )
+    kind = FindingKind.INDEX_DECLARATION_DOUBTFUL
+    data = {
+        "declared": str(declared.place),
+        "reasons": {"drop_unknown": [name]},
+        "near": {name: near},
+    }
+    yield Finding(kind, Severity.INFO, name, text, data=data)
 
 
 def _null_text(nullable: tuple[str, ...]) -> str:

@@ -1,14 +1,15 @@
 """What is wrong with the declarations of a policy, as findings. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size, readable_span
 from maintenance.names import quote
 from maintenance.subjects.indexes.declared.common_findings import common, finding
-from maintenance.subjects.indexes.declared.doubts import column_doubts, index_doubts
+from maintenance.subjects.indexes.declared.doubts import column_doubts, drop_doubt, index_doubts
 from maintenance.subjects.indexes.declared.models import (
     MAX_COUNTED,
     DeclaredCheck,
@@ -20,20 +21,40 @@ from maintenance.subjects.indexes.declared.models import (
     State,
 )
 
+_LOST = "its column %s can't be added, see the finding of the column"
+
 
 def declared_findings(seen: DeclaredObservation) -> Iterator[Finding]:
     """Yield the findings of all declarations; an object has one of each kind."""
-    yield from chain.from_iterable(map(_of_index, seen.indexes))
+    added = {
+        (each.declaration.table, each.declaration.name)
+        for each in seen.columns
+        if each.state is State.MISSING
+    }
+    for index in seen.indexes:
+        table = index.declaration.table
+        lost = [name for name in index.waits_for if (table, name) not in added]
+        yield from _of_index(index, lost)
     yield from chain.from_iterable(map(_of_drop, seen.drops))
-    yield from chain.from_iterable(map(_of_check, seen.checks))
+    for check in seen.checks:
+        table = check.declaration.table
+        yield from _of_check(check, [n for n in check.waits_for if (table, n) not in added])
     yield from chain.from_iterable(map(_of_column, seen.columns))
 
 
-def _of_index(found: DeclaredIndex) -> Iterator[Finding]:
+def _of_index(found: DeclaredIndex, lost: Sequence[str]) -> Iterator[Finding]:
+    """Yield the findings of a declared index.
+
+    Args:
+        found: the index.
+        lost: declared columns that it needs and that can't be added.
+    """
     declared = found.declaration
     general = common(str(declared.relation), declared, found)
     if general is not None:
         yield general
+    elif lost and found.state in (State.MISSING, State.INCOMPLETE):
+        yield _waiting(found, lost)
     elif (tell := _INDEX.get(found.state)) is not None:
         yield tell(found)
     yield from index_doubts(found)
@@ -46,8 +67,27 @@ def _missing(found: DeclaredIndex) -> Finding:
     if found.rows.n_duplicates:
         return _duplicates(found, found.rows.n_duplicates)
     declared = found.declaration
-    text = f"declared in {declared.place} and missing; the next apply builds it concurrently"
-    return _index_finding(FindingKind.INDEX_MISSING, Severity.WARN, found, text)
+    kind, severity = FindingKind.INDEX_MISSING, Severity.WARN
+    if found.is_succeeded and found.successor is not None:
+        text = f"declared in {declared.place}, and built as {found.successor.relation}"
+        promise = "the next apply gives it its name"
+        return _index_finding(kind, severity, found, text, promise=promise)
+    text = f"declared in {declared.place} and missing"
+    promise = "the next apply builds it concurrently"
+    if found.waits_for:
+        text += f", and so is its column {', '.join(found.waits_for)}"
+        promise = "the next apply adds the column and then builds it concurrently"
+    if found.state is State.INVALID:
+        text = f"declared in {declared.place} and not usable: its build did not end"
+        promise = "the next apply drops it and builds it again, concurrently"
+    return _index_finding(kind, severity, found, text, promise=promise)
+
+
+def _waiting(found: DeclaredIndex, lost: Sequence[str]) -> Finding:
+    place = found.declaration.place
+    text = f"declared in {place} and missing; not built: {_LOST % ', '.join(lost)}"
+    kind = FindingKind.INDEX_MISSING
+    return _index_finding(kind, Severity.WARN, found, text, waits_for=list(lost))
 
 
 def _duplicates(found: DeclaredIndex, n: int) -> Finding:
@@ -67,10 +107,10 @@ def _incomplete(found: DeclaredIndex) -> Finding:
     lacking = [str(each.table.relation) for each in found.parts if not each.is_attached]
     text = (
         f"declared in {found.declaration.place}, and {len(lacking)} of {len(found.parts)}"
-        " partitions lack it; the next apply builds and attaches them"
+        " partitions lack it"
     )
-    kind = FindingKind.INDEX_MISSING
-    return _index_finding(kind, Severity.WARN, found, text, partitions=lacking)
+    kind, promise = FindingKind.INDEX_MISSING, "the next apply builds and attaches them"
+    return _index_finding(kind, Severity.WARN, found, text, promise=promise, partitions=lacking)
 
 
 def _building(found: DeclaredIndex) -> Finding:
@@ -151,11 +191,17 @@ def _not_supported(found: DeclaredIndex) -> Finding:
 
 
 def _index_finding(
-    kind: FindingKind, severity: Severity, about: DeclaredIndex, text: str, **data: object
+    kind: FindingKind,
+    severity: Severity,
+    about: DeclaredIndex,
+    text: str,
+    *,
+    promise: str = "",
+    **data: Any,
 ) -> Finding:
     declared = about.declaration
-    facts = {"wave": declared.wave, **data}
-    return finding(kind, severity, str(declared.relation), declared, text, **facts)
+    name, wave = str(declared.relation), declared.wave
+    return finding(kind, severity, name, declared, text, promise=promise, wave=wave, **data)
 
 
 _INDEX: Mapping[State, Callable[[DeclaredIndex], Finding]] = {
@@ -175,6 +221,7 @@ _INDEX: Mapping[State, Callable[[DeclaredIndex], Finding]] = {
 
 def _of_drop(found: DeclaredDrop) -> Iterator[Finding]:
     declared = found.declaration
+    yield from drop_doubt(found)
     if found.old is not None and found.old.obstacle:
         yield _not_droppable(found.old, f"dropped in {declared.place}")
     if found.taken_by:
@@ -195,7 +242,8 @@ def _not_droppable(old: OldIndex, why: str) -> Finding:
 # Constraints
 
 
-def _of_check(found: DeclaredCheck) -> Iterator[Finding]:
+def _of_check(found: DeclaredCheck, lost: Sequence[str]) -> Iterator[Finding]:
+    """Yield the finding of a declared constraint; `lost` as of an index."""
     declared = found.declaration
     name = declared.object
     if (general := common(name, declared, found)) is not None:
@@ -208,6 +256,11 @@ def _of_check(found: DeclaredCheck) -> Iterator[Finding]:
         )
         data = {"reason": "definition", "found": found.found, "wanted": found.definition}
         yield finding(kind, Severity.WARN, name, declared, text, **data)
+    elif lost and found.state is State.MISSING:
+        text = f"declared in {declared.place} and missing; not added: {_LOST % ', '.join(lost)}"
+        kind = FindingKind.CONSTRAINT_MISSING
+        data: dict[str, Any] = {"is_there": False, "waits_for": list(lost)}
+        yield finding(kind, Severity.WARN, name, declared, text, **data)
     elif found.state in (State.MISSING, State.INCOMPLETE):
         yield _violated(found) if found.n_violators else _no_constraint(found)
 
@@ -217,9 +270,9 @@ def _no_constraint(found: DeclaredCheck) -> Finding:
     is_there = found.state is State.INCOMPLETE
     what = "not validated: older rows may violate it" if is_there else "missing"
     does = "validates it" if is_there else "adds and validates it"
-    text = f"declared in {declared.place} and {what}; the next apply {does}"
-    kind = FindingKind.CONSTRAINT_MISSING
-    return finding(kind, Severity.WARN, declared.object, declared, text, is_there=is_there)
+    text, promise = f"declared in {declared.place} and {what}", f"the next apply {does}"
+    kind, name = FindingKind.CONSTRAINT_MISSING, declared.object
+    return finding(kind, Severity.WARN, name, declared, text, promise=promise, is_there=is_there)
 
 
 def _violated(found: DeclaredCheck) -> Finding:
@@ -249,7 +302,7 @@ def _of_column(found: DeclaredColumn) -> Iterator[Finding]:
             f"exists with another definition than in {declared.place}: found {found.found}, wanted"
             f" {wanted}; correct the file, or change the column by hand"
         )
-        data = {"reason": "definition", "found": found.found, "wanted": wanted}
+        data: dict[str, Any] = {"reason": "definition", "found": found.found, "wanted": wanted}
         yield finding(kind, Severity.WARN, name, declared, text, **data)
     elif found.state is State.MISSING:
         yield _no_column(found)
@@ -259,12 +312,10 @@ def _of_column(found: DeclaredColumn) -> Iterator[Finding]:
 def _no_column(found: DeclaredColumn) -> Finding:
     declared, size, span = found.declaration, found.bytes, found.locked
     text = f"declared in {declared.place} and missing"
-    if declared.is_virtual:
-        text += "; the next apply adds it"
-    else:
+    if not declared.is_virtual:
         text += (
             f"; adding it rewrites {declared.table} ({readable_size(size)}), and blocks readers and"
-            f" writers for about {readable_span(span)}: needs indexes.allow_rewrite"
+            f" writers for about {readable_span(span)}, so that it needs indexes.allow_rewrite"
         )
     if found.type == "tsvector":
         text += "; a GIN index on the expression itself finds the same and rewrites nothing"
@@ -275,6 +326,7 @@ def _no_column(found: DeclaredColumn) -> Finding:
         declared.object,
         declared,
         text,
+        promise="the next apply adds it",
         rewrites=not declared.is_virtual,
         relation_bytes=size,
         locked_s=span.total_seconds(),

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from maintenance.names import QualifiedName
 from maintenance.policy.declarations import (
@@ -60,12 +61,26 @@ class Refusal(NamedTuple):
 
     Attributes:
         is_passing: whether there is none because of a lock or a time cap.
+        facts: what it is about, JSON-ready.
     """
 
     sqlstate: str
     message: str
     hint: str = ""
     is_passing: bool = False
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+
+class PartitionKey(NamedTuple):
+    """By what a table is partitioned.
+
+    Attributes:
+        columns: without those within expressions.
+        has_expression: whether an expression is part of it.
+    """
+
+    columns: tuple[str, ...]
+    has_expression: bool
 
 
 class TableColumn(NamedTuple):
@@ -243,6 +258,8 @@ class DeclaredIndex:
         is_succeeded: whether that one is usable and has the declared definition.
         parts: of a partitioned table, those of lower levels first.
         replaced: the indexes that it replaces and that exist.
+        unknown: the indexes that it replaces, do not exist, and were not dropped by a run, with the
+            names of existing ones that are much like them.
         waits_for: declared columns that it needs and that do not exist yet.
         rows: what its table holds, as far as it was read.
         upserts: of a unique index that is to be built: how often INSERT … ON CONFLICT was called on
@@ -269,6 +286,7 @@ class DeclaredIndex:
     is_succeeded: bool = False
     parts: tuple[Part, ...] = ()
     replaced: tuple[OldIndex, ...] = ()
+    unknown: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     waits_for: tuple[str, ...] = ()
     rows: RowFacts = NO_ROW_FACTS
     upserts: int | None = 0
@@ -281,11 +299,14 @@ class DeclaredDrop:
     Attributes:
         old: the index; None if it does not exist.
         taken_by: what else has the name.
+        near: existing indexes whose names are much like it, if it does not exist and no run dropped
+            it.
     """
 
     declaration: DropDeclaration
     old: OldIndex | None = None
     taken_by: str = ""
+    near: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +319,7 @@ class DeclaredCheck:
         n_violators: rows that violate it; None if unknown.
         violators: primary keys of a few of them.
         unread: why their number is unknown; empty if it is not.
+        waits_for: declared columns that it needs and that do not exist yet.
     """
 
     declaration: CheckDeclaration
@@ -312,6 +334,7 @@ class DeclaredCheck:
     n_violators: int | None = None
     violators: tuple[str, ...] = ()
     unread: str = ""
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,14 +35,20 @@ from maintenance.subjects.indexes.declared.models import (
     DeclaredColumn,
     DeclaredIndex,
     DeclaredObservation,
+    PartitionKey,
     Refusal,
     State,
     TableColumn,
     TableFacts,
 )
 from maintenance.subjects.indexes.declared.old_indexes import drops_of, with_replaced
-from maintenance.subjects.indexes.declared.parts import parts_of, to_compare
+from maintenance.subjects.indexes.declared.parts import (
+    parts_of,
+    refuse_lacking_key,
+    to_compare,
+)
 from maintenance.subjects.indexes.declared.preflight import Reader
+from maintenance.subjects.indexes.declared.query_history import recall_drops
 from maintenance.subjects.indexes.declared.questions import (
     Answer,
     Question,
@@ -104,6 +110,7 @@ class _Observer:
         drops = self._all(DropDeclaration)
         gone.update(each.relation for each in drops)
         seen = self._read(catalog, gone)
+        known = self._known(gone)
         columns = [column_before(each, seen) for each in self._all(ColumnDeclaration)]
         new = _new_columns(columns)
         checks = [check_before(each, seen, new) for each in self._all(CheckDeclaration)]
@@ -125,16 +132,25 @@ class _Observer:
         checked = [check_after(each, answers[each.declaration], seen) for each in checks]
         return DeclaredObservation(
             tuple(
-                with_replaced(rows.index(each), seen, seen.texts)
+                with_replaced(rows.index(each), seen, seen.texts, known)
                 for each in self._with_upserts(found)
             ),
-            drops_of(drops, seen, seen.texts),
+            drops_of(drops, seen, seen.texts, known),
             tuple(rows.check(each, seen) for each in checked),
             tuple(
                 replace(column_after(each, answers[each.declaration]), bytes=_bytes(each, seen))
                 for each in columns
             ),
         )
+
+    def _known(self, gone: Collection[QualifiedName]) -> Collection[QualifiedName]:
+        """Return the declared indexes, and those of the ones to drop that a run dropped."""
+        known = {each.relation for each in self._all(IndexDeclaration)}
+        known |= {successor_name(each) for each in self._all(IndexDeclaration)}
+        store = self.context.store
+        if store is not None:
+            known |= recall_drops(store, self.context.policy.database.name, gone)
+        return known
 
     def _with_upserts(self, found: Sequence[DeclaredIndex]) -> Sequence[DeclaredIndex]:
         """Return declared indexes; unique ones that are to be built know the upserts beside it."""
@@ -240,6 +256,7 @@ class _Observer:
 
     def _with_parts(self, found: Sequence[DeclaredIndex], seen: Seen) -> list[DeclaredIndex]:
         """Return the declared indexes; those of partitioned tables with their parts."""
+        found = self._with_partition_keys(found, seen)
         rolled_out = [
             each
             for each in found
@@ -253,6 +270,33 @@ class _Observer:
         texts = read_definitions(self.context.connection, oids, self._time_cap)
         parts = {id(each): parts_of(each, seen, texts) for each in rolled_out}
         return [replace(each, parts=parts.get(id(each), ())) for each in found]
+
+    def _with_partition_keys(
+        self, found: Sequence[DeclaredIndex], seen: Seen
+    ) -> Sequence[DeclaredIndex]:
+        """Return the declared indexes; unique ones that lack a key of a lower level are refused."""
+        wanted = [
+            each
+            for each in found
+            if each.declaration.is_unique
+            and each.state in _TO_BUILD
+            and each.table is not None
+            and each.table.kind == "p"
+        ]
+        oids = {
+            part.oid
+            for each in wanted
+            if each.table is not None
+            for part in seen.below(each.table)
+            if part.kind == "p"
+        }
+        if not oids:
+            return found
+        connection = self.context.connection
+        with read_transaction(connection, self._time_cap, DOING):
+            rows = fetch(connection, "indexes", "list_partition_keys", {"oids": sorted(oids)})
+        keys = {row.oid: PartitionKey(tuple(row.columns), row.has_expression) for row in rows}
+        return [refuse_lacking_key(each, seen, keys) if each in wanted else each for each in found]
 
 
 def _bytes(found: DeclaredColumn, seen: Seen) -> int:

@@ -1,8 +1,9 @@
 """The indexes that declarations replace or drop, and what stands against it. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
+from maintenance.names import QualifiedName, near
 from maintenance.policy.declarations import DropDeclaration
 from maintenance.subjects.indexes.ddl import restore
 from maintenance.subjects.indexes.declared.models import (
@@ -16,9 +17,25 @@ from maintenance.subjects.indexes.declared.models import (
 from maintenance.subjects.indexes.declared.seen import Seen
 from maintenance.subjects.indexes.models import Index, Table
 
+_LIKE = 0.75
+"""How similar names are of which one may be meant by the other; names of a table's indexes often
+have the first half in common."""
 
-def with_replaced(found: DeclaredIndex, seen: Seen, texts: Texts) -> DeclaredIndex:
-    """Return a declared index with the indexes that it replaces and that exist."""
+_TYPO = 0.9
+"""How similar they are if one is the other, mistyped."""
+
+
+def with_replaced(
+    found: DeclaredIndex, seen: Seen, texts: Texts, known: Collection[QualifiedName]
+) -> DeclaredIndex:
+    """Return a declared index with the indexes that it replaces and that exist.
+
+    Args:
+        found: the declared index.
+        seen: what was read.
+        texts: definitions of existing indexes.
+        known: indexes that are declared, or that a run dropped.
+    """
     if found.table is None:
         return found
     own = found.declaration.relation
@@ -29,22 +46,51 @@ def with_replaced(found: DeclaredIndex, seen: Seen, texts: Texts) -> DeclaredInd
     ]
     indexes = [index for name in names if (index := seen.indexes.get(name)) is not None]
     old = tuple(_old(index, found, seen, texts) for index in indexes)
-    return replace(found, replaced=old)
+    return replace(found, replaced=old, unknown=_unknown(found, found.table, seen, known))
+
+
+def _unknown(
+    found: DeclaredIndex, table: Table, seen: Seen, known: Collection[QualifiedName]
+) -> dict[str, list[str]]:
+    """Return the indexes that a declared one replaces and that may be mistyped.
+
+    Once it is built, one that does not exist has probably been dropped since.
+    """
+    own = found.declaration.relation
+    is_there = found.state is State.SAME
+    others = [
+        str(i.relation) for i in seen.indexes_of.get(table.oid, ()) if i.relation not in known
+    ]
+    lost = {
+        str(name): near(str(name), others, least=_TYPO if is_there else _LIKE)
+        for name in found.declaration.annotations.replaces
+        if name != own and name not in known and name not in seen.indexes and name not in seen.taken
+    }
+    return {name: likely for name, likely in lost.items() if likely or not is_there}
 
 
 def drops_of(
-    declared: Iterable[DropDeclaration], seen: Seen, texts: Texts
+    declared: Iterable[DropDeclaration], seen: Seen, texts: Texts, known: Collection[QualifiedName]
 ) -> tuple[DeclaredDrop, ...]:
-    """Return the declared drops, with the indexes that exist."""
-    return tuple(_drop(each, seen, texts) for each in declared)
+    """Return the declared drops, with the indexes that exist; `known` as of `with_replaced`."""
+    return tuple(_drop(each, seen, texts, known) for each in declared)
 
 
-def _drop(declaration: DropDeclaration, seen: Seen, texts: Texts) -> DeclaredDrop:
-    index = seen.indexes.get(declaration.relation)
+def _drop(
+    declaration: DropDeclaration, seen: Seen, texts: Texts, known: Collection[QualifiedName]
+) -> DeclaredDrop:
+    name = declaration.relation
+    index = seen.indexes.get(name)
     if index is not None:
         return DeclaredDrop(declaration, _old(index, None, seen, texts))
-    taken = declaration.relation in seen.taken
-    return DeclaredDrop(declaration, taken_by="a relation that is no index" if taken else "")
+    if name in seen.taken:
+        return DeclaredDrop(declaration, taken_by="a relation that is no index")
+    if name in known:
+        return DeclaredDrop(declaration)
+    others = [
+        str(each) for each in seen.indexes if each not in known and each.schema == name.schema
+    ]
+    return DeclaredDrop(declaration, near=tuple(near(str(name), others, least=_TYPO)))
 
 
 def _old(index: Index, by: DeclaredIndex | None, seen: Seen, texts: Texts) -> OldIndex:

@@ -1,17 +1,26 @@
 """The indexes of partitions that make up a declared index of a partitioned table. Pure."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
 from maintenance.subjects.indexes.ddl import restore
 from maintenance.subjects.indexes.declared.comparison import definition_of, is_alike
-from maintenance.subjects.indexes.declared.models import DeclaredIndex, Part, Texts
+from maintenance.subjects.indexes.declared.models import (
+    DeclaredIndex,
+    Part,
+    PartitionKey,
+    Refusal,
+    State,
+    Texts,
+)
 from maintenance.subjects.indexes.declared.seen import Seen
 from maintenance.subjects.indexes.models import Index, Table
 
 _HASH_CHARACTERS = 8
+_FEATURE_NOT_SUPPORTED = "0A000"
 
 
 def part_name(table: Table, index: str, number: int = 0) -> QualifiedName:
@@ -29,6 +38,49 @@ def part_name(table: Table, index: str, number: int = 0) -> QualifiedName:
         digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_CHARACTERS]
         name = f"{cut(name, MAX_NAME_BYTES - 1 - _HASH_CHARACTERS)}_{digest}"
     return QualifiedName(table.relation.schema, name)
+
+
+def refuse_lacking_key(
+    found: DeclaredIndex, seen: Seen, keys: Mapping[int, PartitionKey]
+) -> DeclaredIndex:
+    """Return a declared index; refused if it is unique and lacks the key of a partition.
+
+    The server demands this at every level that is partitioned itself, and would say so only when
+    the partitions above are built already.
+
+    Args:
+        found: an index of a partitioned table.
+        seen: what was read.
+        keys: by the OID of the partition.
+    """
+    assert found.table is not None, "its table exists"
+    columns = {key.column for key in found.declaration.keys}
+    for table in seen.below(found.table):
+        key = keys.get(table.oid)
+        if key is None:
+            continue
+        lacking = [name for name in key.columns if name not in columns]
+        if lacking or key.has_expression:
+            return replace(found, state=State.REFUSED, refusal=_refusal(table, lacking))
+    return found
+
+
+def _refusal(table: Table, lacking: Sequence[str]) -> Refusal:
+    name = table.relation
+    if lacking:
+        text = (
+            f"a unique index of a partitioned table must have all columns of the partition key, at"
+            f" every level: the partition {name} is partitioned itself by {', '.join(lacking)}"
+        )
+        hint = "add the column to the index, or declare a unique index for each partition"
+    else:
+        text = (
+            f"the partition {name} is partitioned itself by an expression, and no unique index of"
+            " it is possible"
+        )
+        hint = "declare a unique index for each of its partitions"
+    facts = {"partition": str(name), "lacks": list(lacking)}
+    return Refusal(_FEATURE_NOT_SUPPORTED, text, hint, facts=facts)
 
 
 def to_compare(found: DeclaredIndex, seen: Seen) -> Iterator[int]:

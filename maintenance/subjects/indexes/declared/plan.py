@@ -134,11 +134,10 @@ class _Rollout:
         declared, table = found.declaration, found.table
         assert table is not None, "its table exists"
         wave = declared.annotations.wave or 1
-        needed = tuple(
-            self.columns[declared.table, name]
-            for name in declared.columns
-            if (declared.table, name) in self.columns
-        )
+        columns = [(declared.table, name) for name in found.waits_for]
+        if not self.columns.keys() >= set(columns):
+            return
+        needed = tuple(self.columns[column] for column in columns)
         add = Action(
             ActionKind.ADD_CONSTRAINT,
             declared.object,
@@ -189,7 +188,8 @@ class _Rollout:
 
     def _create(self, found: DeclaredIndex) -> Action | None:
         """Return the action that builds a declared index; None if it is not to be built."""
-        if not _is_to_be_built(found):
+        columns = [(found.declaration.table, name) for name in found.waits_for]
+        if not _is_to_be_built(found) or not self.columns.keys() >= set(columns):
             return None
         declared, table = found.declaration, found.table
         assert table is not None, "an index is built on a table"
@@ -215,11 +215,7 @@ class _Rollout:
             steps,
             f"declared in {declared.place} {what}",
             table=str(table.relation),
-            after=tuple(
-                self.columns[declared.table, column]
-                for column in found.waits_for
-                if (declared.table, column) in self.columns
-            ),
+            after=tuple(self.columns[column] for column in columns),
             preconditions={
                 "oid": table.oid,
                 "definition": found.definition,

@@ -7,6 +7,7 @@ of parameters.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -58,11 +59,13 @@ class Access:
         index: the index that it uses; the partitioned one of a partition's; None without one.
         sorted_after: whether the rows are sorted, although an index could have returned them in
             that order.
+        narrowed: columns by which the index narrows the search; not stored.
     """
 
     relation: QualifiedName
     index: QualifiedName | None
     sorted_after: bool = False
+    narrowed: frozenset[str] = frozenset()
 
 
 class Buffers(NamedTuple):
@@ -264,7 +267,8 @@ def _access(
     found: Access | None = None
     if kind in _INDEX_SCANS:
         index = QualifiedName(relation.schema, node["Index Name"])
-        found = Access(table, reading.roots.get(index, index), sort is not None)
+        narrowed = _narrowed(node.get("Index Cond", ""))
+        found = Access(table, reading.roots.get(index, index), sort is not None, narrowed)
     elif kind in _SEQUENTIAL:
         found = Access(table, None, sort is not None)
     if found is not None:
@@ -272,6 +276,19 @@ def _access(
         if found.sorted_after:
             reading.sort_keys += sort or ()
     return found
+
+
+_NAME = r'(?:"(?:[^"]|"")+"|[a-zA-Z_\u0080-\uffff][\w$]*)'
+_CAST = r"\)::[^()<>=']+(?:\([\d,]+\))?"
+_OPERATOR = r"(?:[-+*/<>=~!@#%^&|`?]+|IS|OPERATOR)"
+_COMPARED = re.compile(rf"\((?:{_NAME}\.)*(?P<column>{_NAME})(?:{_CAST})? {_OPERATOR}")
+_STRING = re.compile(r"'(?:[^']|'')*'")
+
+
+def _narrowed(condition: str) -> frozenset[str]:
+    """Return the columns of an index condition, which has those of the index on the left side."""
+    found = (match["column"] for match in _COMPARED.finditer(_STRING.sub("''", condition)))
+    return frozenset(each[1:-1].replace('""', '"') if each[0] == '"' else each for each in found)
 
 
 def _passes_order(kind: str, child: Mapping[str, Any]) -> bool:

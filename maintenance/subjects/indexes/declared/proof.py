@@ -10,6 +10,7 @@ from typing import Any
 from maintenance.names import QualifiedName
 from maintenance.policy.declarations import DESCENDING, NULLS_FIRST, IndexDeclaration
 from maintenance.policy.query_sql import DeclaredQuery
+from maintenance.subjects.indexes.declared.query_expectation import Expectation, expectation
 from maintenance.subjects.indexes.declared.query_models import (
     Measurement,
     Measurements,
@@ -80,6 +81,8 @@ def proven_index(declaration: IndexDeclaration, pages: int | None) -> ProvenInde
         pages,
         declaration.annotations.serves,
         declaration.annotations.expect,
+        declaration.predicate,
+        declaration.is_unique,
     )
 
 
@@ -164,11 +167,13 @@ class Proof:
 
     Attributes:
         expect: how many times faster they were expected to become.
+        is_small: whether its table is so small that times on it prove little.
     """
 
     index: QualifiedName
     queries: tuple[QueryProof, ...]
     expect: float | None = None
+    is_small: bool = False
 
     @property
     def served(self) -> tuple[QueryProof, ...]:
@@ -207,6 +212,18 @@ class Proof:
         return _ratio(_sum(before), _sum(after), _sum_of_ranges(before), _sum_of_ranges(after))
 
     @property
+    def expectation(self) -> Expectation | None:
+        """How the times compare with what was expected; None if nothing was."""
+        if self.expect is None:
+            return None
+        pairs = [pair for each in self.served if (pair := each.timings) is not None]
+        before, after = ([pair[n] for pair in pairs] for n in (0, 1))
+        is_complete = len(pairs) == len(self.served)
+        return expectation(
+            self.expect, before, after, is_small=self.is_small, is_complete=is_complete
+        )
+
+    @property
     def slowest_regression(self) -> QueryProof | None:
         """The query that became slower by most; None if none did."""
         slower = [each for each in self.queries if each.slower is not None]
@@ -219,13 +236,14 @@ class Proof:
 
     def as_json(self) -> dict[str, Any]:
         """The proof for the detail of an action."""
-        worst = self.slowest_regression
+        worst, expected = self.slowest_regression, self.expectation
         return {
             "verdict": self.verdict.value if self.verdict is not None else None,
             "reason": self.reason.value if self.reason is not None else None,
             "text": self.text,
             "ratio": _rounded(self.ratio),
             "expected": self.expect,
+            "expectation": expected.verdict.value if expected is not None else None,
             "slower": _rounded(worst.slower) if worst is not None else None,
             "slower_query": str(worst.key) if worst is not None else None,
             "queries": [each.as_json() for each in self.queries],
@@ -256,7 +274,7 @@ def compare(
         )
         for key, measurement in after.items()
     ]
-    return Proof(index.relation, tuple(proofs), index.expect)
+    return Proof(index.relation, tuple(proofs), index.expect, index.is_of_small_table)
 
 
 def _use(index: ProvenIndex, query: DeclaredQuery, measured: Measurement) -> QueryUse | None:

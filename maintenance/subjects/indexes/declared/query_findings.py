@@ -1,9 +1,9 @@
 """What is wrong with declared queries and the indexes that are for them, as findings. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from maintenance.engine.findings import (
     UNKNOWN,
@@ -17,17 +17,26 @@ from maintenance.engine.scope import Request
 from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName
 from maintenance.policy.declarations import ColumnDeclaration, Declaration
+from maintenance.policy.query_sql import RelationName
 from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.subjects.indexes.declared.query_expectation import Verdict
 from maintenance.subjects.indexes.declared.query_models import (
     Failure,
     NotRun,
     PlannedQuery,
     QueryKey,
+    Timing,
 )
 from maintenance.subjects.indexes.declared.query_observation import (
     QueriesObservation,
     is_for,
-    share,
+)
+from maintenance.subjects.indexes.declared.query_service import (
+    WANTED_SHARE,
+    Service,
+    Share,
+    named,
+    said,
 )
 from maintenance.subjects.indexes.declared.query_verdicts import (
     ProvenIndex,
@@ -44,9 +53,6 @@ from maintenance.subjects.indexes.declared.query_watch import (
     faster,
 )
 
-WANTED_SHARE = 0.95
-"""So many of the declared queries should use a declared index."""
-
 LARGEST_SLOWDOWN = 1.2
 """A query that became slower by more around the build of an index is a warning."""
 
@@ -61,6 +67,7 @@ def query_findings(
     seen: QueriesObservation,
     now: datetime,
     request: Request,
+    views: Collection[QualifiedName] = (),
 ) -> Iterator[Finding]:
     """Yield the findings about declared queries and about new indexes.
 
@@ -70,6 +77,7 @@ def query_findings(
         seen: the queries, planned.
         now: the current time.
         request: limits the findings to tables.
+        views: materialized views that the policy declares.
     """
     watched = [each for each in seen.watched if request.includes(each.table)]
     for each in watched:
@@ -82,15 +90,17 @@ def query_findings(
     for index in seen.indexes:
         if request.includes(index.table):
             yield from _index_findings(index, seen)
+            yield from _expectation_findings(index, seen, limits.watch, now)
     for each in watched:
         yield from _review(each, limits.watch[-1], now, seen)
     queries = {each.query: each for each in seen.planned if _is_asked(each, request)}
-    yield from _failure_findings(database, limits.declarations, seen, queries)
+    awaited = _Awaited(limits.declarations, views)
+    yield from _failure_findings(database, awaited, seen, queries)
     yield from _change_findings(database, seen, queries)
     recent = [each for each in seen.proofs if now - each.taken_at <= limits.watch[-1]]
     yield from _regressions(database, recent, queries)
     if request.table is None:
-        yield from _share_finding(database, seen.served())
+        yield from _share_finding(database, seen.share())
 
 
 def _is_asked(query: PlannedQuery, request: Request) -> bool:
@@ -134,7 +144,7 @@ _SEVERITIES = (Severity.INFO, Severity.WARN, Severity.ERROR)
 
 
 def _severity(use: QueryUse) -> Severity:
-    if use.use is Use.UNUSED and use.reason is not Reason.SMALL:
+    if use.use is Use.UNUSED and use.reason not in (Reason.SMALL, Reason.AS_GOOD):
         return Severity.WARN
     return Severity.INFO
 
@@ -153,21 +163,24 @@ def _use_json(key: QueryKey, use: QueryUse) -> dict[str, Any]:
     }
 
 
-def _share_finding(database: str, served: Mapping[QueryKey, bool]) -> Iterator[Finding]:
-    found = share(served)
-    if found is None or found >= WANTED_SHARE:
+def _share_finding(database: str, share: Share) -> Iterator[Finding]:
+    value = share.value
+    if value is None or value >= WANTED_SHARE:
         return
-    without = [str(key) for key, is_served in served.items() if not is_served]
+    without = [each for each in share.queries if each.service is Service.NONE]
     yield Finding(
         FindingKind.INDEX_NOT_USED_BY_QUERY,
         Severity.WARN,
         f"{database}/queries",
-        f"{database}: {found:.0%} of the declared queries use a declared index, wanted"
-        f" {WANTED_SHARE:.0%}; without one: {', '.join(without[:5])}"
-        + (f" and {len(without) - 5} more" if len(without) > 5 else ""),  # noqa: PLR2004 - as shown
-        value=round(found, 4),
+        f"{database}: declared queries with a declared index: {said(share)}; not served:"
+        f" {named(without)}",
+        value=round(value, 4),
         threshold=WANTED_SHARE,
-        data={"without": without, "queries": len(served)},
+        data={
+            "without": [str(each.key) for each in without],
+            "queries": len(share.queries),
+            **share.counts,
+        },
     )
 
 
@@ -192,6 +205,59 @@ def _watch_finding(
     )
 
 
+def _expectation_findings(
+    index: ProvenIndex, seen: QueriesObservation, watch: Sequence[timedelta], now: datetime
+) -> Iterator[Finding]:
+    """Yield that an index made its queries less fast than expected, until its review is over."""
+    expected, proofs = seen.expectation(index), seen.proofs_of(index)
+    if expected is None or expected.verdict not in (Verdict.MISSED, Verdict.TOO_SMALL):
+        return
+    measured_at = max(each.taken_at for each in proofs)
+    age, name = now - measured_at, str(index.relation)
+    is_missed = expected.verdict is Verdict.MISSED
+    slowest = max(proofs, key=lambda each: Timing(each.after_ms).median_ms)
+    before, after = Timing(slowest.before_ms).median_ms, Timing(slowest.after_ms).median_ms
+    then = (
+        "compare the plans before and after in the detail of its build; then correct -- expect:,"
+        " change the index, or take it back: maintenance undo"
+        if is_missed
+        else "too small to judge: measure it on as many rows as in production"
+    )
+    yield Finding(
+        FindingKind.INDEX_BELOW_EXPECTATION,
+        _expectation_severity(age, watch) if is_missed else Severity.INFO,
+        name,
+        f"{name}: its queries became {expected.ratio:.1f} times faster by its build, at most"
+        f" {expected.most:.1f}, expected {expected.wanted:g}; query {slowest.key} took"
+        f" {before:,.2f} ms before and {after:,.2f} ms after: {then}",
+        value=round(expected.ratio or 0, 2),
+        threshold=expected.wanted,
+        data={
+            "table": str(index.table),
+            "measured_at": measured_at.isoformat(),
+            **expected.as_json(),
+            "queries": [_timed_json(each) for each in proofs],
+        },
+    )
+
+
+def _expectation_severity(age: timedelta, watch: Sequence[timedelta]) -> Severity:
+    """Return the severity by the age of a measurement; from the review on it is information."""
+    warn_after, error_after, review = watch
+    if not warn_after <= age < review:
+        return Severity.INFO
+    return Severity.ERROR if age >= error_after else Severity.WARN
+
+
+def _timed_json(proof: TimedProof) -> dict[str, Any]:
+    return {
+        "query": proof.key.query,
+        "parameters": proof.key.number,
+        "before_ms": round(Timing(proof.before_ms).median_ms, 3),
+        "after_ms": round(Timing(proof.after_ms).median_ms, 3),
+    }
+
+
 def _review(
     watched: WatchedIndex, after: timedelta, now: datetime, seen: QueriesObservation
 ) -> Iterator[Finding]:
@@ -202,18 +268,15 @@ def _review(
     uses = [use.use for _, use in seen.uses(index)]
     n_used = sum(use is not Use.UNUSED for use in uses)
     name = str(watched.relation)
-    served = [
-        each
-        for each in seen.proofs
-        if each.index == name and (not index.serves or each.key.query in index.serves)
-    ]
-    ratio = faster(served)
+    ratio, expected = faster(seen.proofs_of(index)), seen.expectation(index)
     state = watched.state(now, after)
     told = [f"{watched.scans:,} scans" if state is WatchState.SCANNED else state.value]
     if uses:
         told.append(f"used by {n_used} of {len(uses)} declared queries")
     if ratio is not None:
         told.append(f"they became {ratio:.1f} times faster")
+    if expected is not None:
+        told.append(f"expected {expected.wanted:g} times: {expected.verdict.value}")
     is_kept = state is WatchState.SCANNED or n_used > 0
     yield Finding(
         FindingKind.INDEX_REVIEW,
@@ -230,6 +293,8 @@ def _review(
             "queries": len(uses),
             "queries_using": n_used,
             "ratio": round(ratio, 2) if ratio is not None else None,
+            "expected": expected.wanted if expected is not None else None,
+            "expectation": expected.verdict.value if expected is not None else None,
         },
     )
 
@@ -237,9 +302,36 @@ def _review(
 # Queries
 
 
+class _Awaited(NamedTuple):
+    """What the policy declares and may not exist yet."""
+
+    declarations: Sequence[Declaration]
+    views: Collection[QualifiedName]
+
+    def explains(self, query: PlannedQuery, failure: Failure) -> bool:
+        """Whether a query lacks only a column or a view that is declared.
+
+        That it is missing is the finding of the column or of the view.
+        """
+        if failure.missing:
+            return all(map(self._is_view, failure.missing))
+        tables = {each.relation for each in query.relations}
+        return failure.sqlstate == _UNDEFINED_COLUMN and any(
+            isinstance(each, ColumnDeclaration)
+            and each.table in tables
+            and each.name in failure.text
+            for each in self.declarations
+        )
+
+    def _is_view(self, name: RelationName) -> bool:
+        return any(
+            view.name == name.name and name.schema in (None, view.schema) for view in self.views
+        )
+
+
 def _failure_findings(
     database: str,
-    declared: Sequence[Declaration],
+    awaited: _Awaited,
     seen: QueriesObservation,
     queries: Mapping[str, PlannedQuery],
 ) -> Iterator[Finding]:
@@ -247,17 +339,8 @@ def _failure_findings(
         if each.failure is None:
             continue
         found = _failure_finding(database, each, each.failure, seen)
-        is_awaited = _awaits_column(each, each.failure, declared)
+        is_awaited = awaited.explains(each, each.failure)
         yield replace(found, severity=Severity.INFO) if is_awaited else found
-
-
-def _awaits_column(query: PlannedQuery, failure: Failure, declared: Sequence[Declaration]) -> bool:
-    """Whether a query lacks a column that is declared; its own finding tells that it is missing."""
-    tables = {each.relation for each in query.relations}
-    return failure.sqlstate == _UNDEFINED_COLUMN and any(
-        isinstance(each, ColumnDeclaration) and each.table in tables and each.name in failure.text
-        for each in declared
-    )
 
 
 def _failure_finding(

@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from maintenance.engine.actions import ActionKind
 from maintenance.names import QualifiedName, parse_name
 from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.server.session import Connection, fetch, run_statement
@@ -13,6 +14,7 @@ from maintenance.subjects.indexes.declared.plan_reader import Access, QueryPlan
 from maintenance.subjects.indexes.declared.query_models import (
     Measurement,
     PlanMode,
+    PlannedQuery,
     QueryKey,
 )
 from maintenance.subjects.indexes.declared.query_watch import PlanBaseline, TimedProof
@@ -102,7 +104,11 @@ def _row(measured: Measurement, digest: str) -> dict[str, Any]:
 
 
 def recall_baselines(
-    store: Connection, database: str, queries: Sequence[DeclaredQuery], until: datetime
+    store: Connection,
+    database: str,
+    queries: Sequence[DeclaredQuery],
+    planned: Sequence[PlannedQuery],
+    until: datetime,
 ) -> Mapping[QueryKey, PlanBaseline]:
     """Read the plans that the present ones are compared with.
 
@@ -110,17 +116,26 @@ def recall_baselines(
         store: a session on it.
         database: the policy's name.
         queries: as declared now; plans of another text are no baseline.
+        planned: the same queries; plans from before a run dropped or undid an index of one of
+            their tables are no baseline.
         until: a baseline is older if there is one.
 
     Raises:
         psycopg.Error: the store failed.
     """
+    since = until - LOOKED_BACK
+    period = {"database": database, "since": since}
+    rows = fetch(store, "store", "list_index_changes", period)
+    changes: dict[str, datetime] = {row.table_name: row.changed_at for row in rows}
     about = {
-        "database": database,
-        "since": until - LOOKED_BACK,
+        **period,
         "until": until,
         "queries": [query.name for query in queries],
         "text_digests": [query.digest for query in queries],
+        "changed_at": [
+            max((changes[t] for t in map(str, each.tables) if t in changes), default=None)
+            for each in planned
+        ],
     }
     return {
         QueryKey(row.query, row.parameters): PlanBaseline(
@@ -159,9 +174,28 @@ def recall_builds(
         psycopg.Error: the store failed.
     """
     by_name = {str(index): index for index in indexes}
-    about = {"database": database, "objects": sorted(by_name)}
-    rows = fetch(store, "store", "list_built_indexes", about)
-    return {by_name[row.object]: row.built_at for row in rows}
+    rows = _actions(store, database, by_name, [ActionKind.CREATE_INDEX])
+    return {by_name[row.object]: row.done_at for row in rows}
+
+
+def recall_drops(
+    store: Connection, database: str, indexes: Iterable[QualifiedName]
+) -> frozenset[QualifiedName]:
+    """Return those of some indexes that a run dropped, or replaced.
+
+    Raises:
+        psycopg.Error: the store failed.
+    """
+    by_name = {str(index): index for index in indexes}
+    kinds = [ActionKind.DROP_INDEX, ActionKind.REPLACE_INDEX]
+    return frozenset(by_name[row.object] for row in _actions(store, database, by_name, kinds))
+
+
+def _actions(
+    store: Connection, database: str, objects: Iterable[str], kinds: Sequence[ActionKind]
+) -> list[Any]:
+    about = {"database": database, "objects": sorted(objects), "kinds": list(kinds)}
+    return fetch(store, "store", "list_index_actions", about) if about["objects"] else []
 
 
 def sum_executions(store: Connection, database: str, since: datetime) -> int:

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from maintenance.names import QualifiedName
+from maintenance.policy.query_sql import RelationName
 from maintenance.subjects.indexes.declared.plan_reader import NO_BUFFERS, Buffers, QueryPlan
 
 SPREAD_FROM = 5
@@ -37,12 +38,17 @@ class NotRun(StrEnum):
 
 
 class Failure(NamedTuple):
-    """Why a query has no plan or no measurement, as a code and in words without values."""
+    """Why a query has no plan or no measurement, as a code and in words without values.
+
+    Attributes:
+        missing: the relations that it names and that do not exist.
+    """
 
     reason: NotRun
     text: str
     sqlstate: str | None = None
     hint: str = ""
+    missing: tuple[RelationName, ...] = ()
 
 
 class QueryRelation(NamedTuple):
@@ -114,6 +120,13 @@ class PlannedQuery:
     sets: Mapping[int, PlannedSet] = field(default_factory=dict[int, PlannedSet])
     settled: PlanMode = PlanMode.CUSTOM
     failure: Failure | None = None
+
+    @property
+    def tables(self) -> frozenset[QualifiedName]:
+        """The tables and views that the query names, and those that its plans read."""
+        plans = (each.custom for each in self.sets.values())
+        read = (access.relation for plan in plans for access in plan.accesses)
+        return frozenset((*(each.relation for each in self.relations), *read))
 
     def names(self, table: QualifiedName) -> bool:
         """Whether the query names a table or view."""

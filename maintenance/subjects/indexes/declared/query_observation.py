@@ -4,13 +4,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from maintenance.engine.actions import Action, ActionKind
+from maintenance.names import QualifiedName
 from maintenance.policy.query_sql import DeclaredQuery
+from maintenance.subjects.indexes.declared.plan_reader import QueryPlan
+from maintenance.subjects.indexes.declared.query_expectation import Expectation, expectation
 from maintenance.subjects.indexes.declared.query_models import (
     Measurement,
     PlannedQuery,
     QueryKey,
+    Timing,
 )
-from maintenance.subjects.indexes.declared.query_verdicts import ProvenIndex, QueryUse, judge
+from maintenance.subjects.indexes.declared.query_service import (
+    QueryService,
+    Service,
+    Share,
+    as_good,
+)
+from maintenance.subjects.indexes.declared.query_verdicts import (
+    ProvenIndex,
+    QueryUse,
+    Reason,
+    Use,
+    judge,
+)
 from maintenance.subjects.indexes.declared.query_watch import (
     PlanBaseline,
     TimedProof,
@@ -25,6 +41,9 @@ class QueriesObservation:
 
     Attributes:
         indexes: declared indexes that are as declared.
+        covered: declared indexes that are not built, because another one does all that they would.
+        missing: declared indexes that do not exist, or not as declared.
+        others: all indexes of the tables of declared ones, by name.
         baselines: earlier plans.
         proofs: times before and after recent builds, of indexes that are there.
         watched: indexes that runs built.
@@ -40,6 +59,11 @@ class QueriesObservation:
     watched: tuple[WatchedIndex, ...] = ()
     what_if: WhatIf = NO_WHAT_IF
     failure: str = ""
+    covered: tuple[ProvenIndex, ...] = ()
+    missing: tuple[ProvenIndex, ...] = ()
+    others: Mapping[QualifiedName, ProvenIndex] = field(
+        default_factory=dict[QualifiedName, ProvenIndex]
+    )
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
@@ -59,22 +83,97 @@ class QueriesObservation:
             if not is_for(index, planned):
                 continue
             for number, plans in planned.sets.items():
-                yield QueryKey(query.name, number), judge(index, query, plans, planned.settled)
+                use = judge(index, query, plans, planned.settled)
+                if use.use is Use.UNUSED:
+                    plan = plans.plan(planned.settled)
+                    use = self._with_as_good(index, query, plan) or use
+                yield QueryKey(query.name, number), use
 
-    def served(self) -> Mapping[QueryKey, bool]:
-        """Return the queries that have a declared index, and whether they use one.
+    def _with_as_good(
+        self, index: ProvenIndex, query: DeclaredQuery, plan: QueryPlan
+    ) -> QueryUse | None:
+        """Return that a query does not need an index; None if it does."""
+        other = as_good(plan, query, index, self.others)
+        if other is None:
+            return None
+        text = f"the planner takes {other}, which serves it as well; one of both can go"
+        return QueryUse(Use.UNUSED, Reason.AS_GOOD, text)
 
-        Those that read a small table whole are left out: they say nothing of an index.
+    def share(self) -> Share:
+        """Return the queries that have a declared index, and what serves each."""
+        found: list[QueryService] = []
+        for query, planned in zip(self.queries, self.planned, strict=True):
+            meant = [i for i in (*self.indexes, *self.covered) if is_for(i, planned)]
+            missing = [index for index in self.missing if is_for(index, planned)]
+            if not meant and not missing:
+                continue
+            wanted = tuple(index.relation for index in (*meant, *missing))
+            for number in query.numbers:
+                service, by, text = self._service(query, planned, number, meant)
+                key = QueryKey(query.name, number)
+                found.append(QueryService(key, service, by, wanted, text))
+        return Share(tuple(found))
+
+    def _service(
+        self,
+        query: DeclaredQuery,
+        planned: PlannedQuery,
+        number: int,
+        meant: Sequence[ProvenIndex],
+    ) -> tuple[Service, QualifiedName | None, str]:
+        """Return what serves a query, the index that does, and why none does."""
+        plans = planned.sets.get(number)
+        if plans is None:
+            text = planned.failure.text if planned.failure is not None else ""
+            return Service.UNKNOWN, None, text
+        plan = plans.plan(planned.settled)
+        for index in meant:
+            if plan.uses(index.relation):
+                return Service.DECLARED, index.relation, ""
+        declared = {each.relation for each in self.indexes}
+        for index in meant:
+            other = as_good(plan, query, index, self.others)
+            if other is not None:
+                service = Service.DECLARED if other in declared else Service.ANOTHER
+                return service, other, ""
+        if not meant:
+            return Service.MISSING, None, ""
+        if all(index.is_of_small_table for index in meant):
+            return Service.SMALL, None, ""
+        present = [index for index in meant if index in self.indexes]
+        text = judge(present[0], query, plans, planned.settled).text if present else ""
+        return Service.NONE, None, text
+
+    def proofs_of(self, index: ProvenIndex) -> list[TimedProof]:
+        """Return the times of the queries that an index is for, around its last build."""
+        name = str(index.relation)
+        return [
+            each
+            for each in self.proofs
+            if each.index == name and (not index.serves or each.key.query in index.serves)
+        ]
+
+    def expectation(self, index: ProvenIndex) -> Expectation | None:
+        """Return how the last build of an index compares with what was expected of it.
+
+        None if nothing was expected, or no build was measured.
         """
-        found: dict[QueryKey, bool] = {}
-        for planned in self.planned:
-            meant = [index for index in self.indexes if is_for(index, planned)]
-            for number, plans in planned.sets.items():
-                plan = plans.plan(planned.settled)
-                is_served = any(plan.uses(index.relation) for index in meant)
-                if is_served or not all(index.is_of_small_table for index in meant):
-                    found[QueryKey(planned.query, number)] = is_served
-        return found
+        proofs = self.proofs_of(index)
+        if index.expect is None or not proofs:
+            return None
+        keys = {
+            QueryKey(query.name, number)
+            for query in self.queries
+            if query.name in index.serves
+            for number in query.numbers
+        }
+        return expectation(
+            index.expect,
+            [Timing(each.before_ms) for each in proofs],
+            [Timing(each.after_ms) for each in proofs],
+            is_small=index.is_of_small_table,
+            is_complete=keys <= {each.key for each in proofs},
+        )
 
 
 def is_for(index: ProvenIndex, query: PlannedQuery) -> bool:
@@ -87,11 +186,6 @@ def is_for(index: ProvenIndex, query: PlannedQuery) -> bool:
 
 NO_QUERIES = QueriesObservation()
 """The observation of a policy without declared queries and indexes."""
-
-
-def share(served: Mapping[QueryKey, bool]) -> float | None:
-    """Return the share of queries that use a declared index; None if there is no such query."""
-    return sum(served.values()) / len(served) if served else None
 
 
 def with_what_if(actions: Sequence[Action], what_if: WhatIf) -> tuple[Action, ...]:

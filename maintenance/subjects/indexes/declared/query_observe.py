@@ -1,15 +1,20 @@
 """Observe declared queries: their plans now, those of before, and the use of new indexes."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
+from maintenance.policy.declarations import DESCENDING, NULLS_FIRST
 from maintenance.server.session import Connection
-from maintenance.subjects.indexes.declared.models import DeclaredObservation, State
+from maintenance.subjects.indexes.declared.models import (
+    DeclaredIndex,
+    DeclaredObservation,
+    State,
+)
 from maintenance.subjects.indexes.declared.proof import proven_index
 from maintenance.subjects.indexes.declared.queries import plan_queries
 from maintenance.subjects.indexes.declared.query_history import (
@@ -21,11 +26,11 @@ from maintenance.subjects.indexes.declared.query_history import (
 )
 from maintenance.subjects.indexes.declared.query_observation import QueriesObservation
 from maintenance.subjects.indexes.declared.query_session import Limits
-from maintenance.subjects.indexes.declared.query_verdicts import ProvenIndex
+from maintenance.subjects.indexes.declared.query_verdicts import IndexKey, ProvenIndex
 from maintenance.subjects.indexes.declared.query_watch import WatchedIndex, watched
 from maintenance.subjects.indexes.declared.what_if import what_if
 from maintenance.subjects.indexes.declared.what_if_models import WantedIndex
-from maintenance.subjects.indexes.models import Catalog, Table
+from maintenance.subjects.indexes.models import Catalog, Key, Table
 from maintenance.subjects.indexes.trees import trees
 from maintenance.subjects.indexes.usage import ServerUsage
 
@@ -53,7 +58,7 @@ def observe_queries(
     """
     section = context.policy.indexes
     assert section is not None, "a subject is asked only about what concerns it"
-    indexes = tuple(_present(declared, catalog))
+    indexes = tuple(_proven(declared, catalog, _is_there))
     name, store = context.policy.database.name, context.store
     new = tuple(_watched(context, catalog, indexes, witnesses))
     limits = Limits(context.policy.observe.time_cap, context.policy.database.search_path)
@@ -66,21 +71,24 @@ def observe_queries(
         raise
     except MaintenanceError as exc:
         return QueriesObservation(indexes=indexes, watched=new, failure=str(exc))
-    if store is None or not queries:
-        return QueriesObservation(queries, planned, indexes, watched=new, what_if=pretended)
-    baselines = recall_baselines(store, name, queries, context.now - BASELINE_AGE)
-    there = {str(index.relation) for index in indexes}
-    # Those of the indexes whose review is due, too.
-    proofs = recall_proofs(store, name, context.now - 2 * section.watch[-1])
-    return QueriesObservation(
+    seen = QueriesObservation(
         queries,
         planned,
         indexes,
-        baselines,
-        tuple(proof for proof in proofs if proof.index in there),
-        new,
-        pretended,
+        watched=new,
+        what_if=pretended,
+        covered=tuple(_proven(declared, catalog, _is_covered)),
+        missing=tuple(_proven(declared, catalog, _is_missing)),
+        others=_others(declared, catalog) if queries else {},
     )
+    if store is None or not queries:
+        return seen
+    baselines = recall_baselines(store, name, queries, planned, context.now - BASELINE_AGE)
+    there = {str(index.relation) for index in indexes}
+    # Those of the indexes whose review is due, too.
+    proofs = recall_proofs(store, name, context.now - 2 * section.watch[-1])
+    known = tuple(proof for proof in proofs if proof.index in there)
+    return replace(seen, baselines=baselines, proofs=known)
 
 
 def record_queries(context: ObserveContext, seen: QueriesObservation) -> None:
@@ -94,16 +102,63 @@ def record_queries(context: ObserveContext, seen: QueriesObservation) -> None:
     record_nightly(context.store, database, seen.queries, seen.measurements, context.now)
 
 
-def _present(declared: DeclaredObservation, catalog: Catalog) -> Iterable[ProvenIndex]:
-    """Yield the declared indexes that are as declared."""
+def _is_there(found: DeclaredIndex, existing: Collection[QualifiedName]) -> bool:
+    del existing
+    return found.state is State.SAME
+
+
+def _is_covered(found: DeclaredIndex, existing: Collection[QualifiedName]) -> bool:
+    """Whether an index that exists does all that a declared one would."""
+    return found.state is State.COVERED and found.covered_by in existing
+
+
+def _is_missing(found: DeclaredIndex, existing: Collection[QualifiedName]) -> bool:
+    known = found.state not in (State.SAME, State.UNKNOWN)
+    return known and not _is_covered(found, existing)
+
+
+def _proven(
+    declared: DeclaredObservation,
+    catalog: Catalog,
+    condition: Callable[[DeclaredIndex, Collection[QualifiedName]], bool],
+) -> Iterable[ProvenIndex]:
+    """Yield the declared indexes that meet a condition."""
+    existing = {index.relation for index in catalog.indexes}
     below: dict[int, list[Table]] = defaultdict(list)
     for table in catalog.tables.values():
         if table.parent is not None:
             below[table.parent].append(table)
     for each in declared.indexes:
-        if each.state is State.SAME and each.table is not None:
+        if each.table is not None and condition(each, existing):
             index = proven_index(each.declaration, _pages(each.table, below))
             yield replace(index, predicate=each.predicate or index.predicate)
+
+
+def _others(declared: DeclaredObservation, catalog: Catalog) -> Mapping[QualifiedName, ProvenIndex]:
+    """Return all usable indexes of the tables with declared ones, by name."""
+    columns = {
+        each.table.oid: {column.number: name for name, column in each.facts.columns.items()}
+        for each in declared.indexes
+        if each.table is not None and each.facts is not None
+    }
+    return {
+        index.relation: ProvenIndex(
+            index.relation,
+            catalog.tables[oid].relation,
+            tuple(_key(key, names) for key in index.keys),
+            index.predicate,
+            method=index.method,
+            is_unique=index.is_unique,
+        )
+        for oid, names in columns.items()
+        for index in catalog.indexes_of.get(oid, ())
+        if index.is_valid
+    }
+
+
+def _key(key: Key, names: Mapping[int, str]) -> IndexKey:
+    column = names.get(key.of) if isinstance(key.of, int) else None
+    return IndexKey(column, bool(key.direction & DESCENDING), bool(key.direction & NULLS_FIRST))
 
 
 def _wanted(declared: DeclaredObservation) -> Iterable[WantedIndex]:

@@ -313,7 +313,8 @@ def _runnable(
     missing = [name for name in query.relations if name not in rows]
     if missing:
         text = f"there is no table or view {', '.join(map(_shown, missing))}"
-        return RunnableQuery(query, relations, failure=Failure(NotRun.NO_RELATION, text))
+        failure = Failure(NotRun.NO_RELATION, text, missing=tuple(missing))
+        return RunnableQuery(query, relations, failure=failure)
     volatile = next((each for each in functions if each.is_volatile), None)
     if volatile is not None:
         text = f"it calls {volatile.signature}, which is volatile: it may change rows"

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     RANGE_FIRST = "range_column_first"
     ORDER = "order_differs"
     ANOTHER = "another_index"
+    AS_GOOD = "another_index_as_good"
     UNKNOWN = "unknown"
 
 
@@ -60,6 +61,8 @@ class ProvenIndex:
         pages: 8 kB blocks of the table, with its partitions; None if unknown.
         serves: the queries that it is declared to serve.
         expect: how many times faster they are expected to become; None if nothing is declared.
+        condition: the predicate as it is declared, which is how queries are written too.
+        is_unique: whether it is unique.
     """
 
     relation: QualifiedName
@@ -71,6 +74,8 @@ class ProvenIndex:
     pages: int | None = None
     serves: tuple[str, ...] = ()
     expect: float | None = None
+    condition: str | None = None
+    is_unique: bool = False
 
     @property
     def is_of_small_table(self) -> bool:

@@ -36,7 +36,10 @@ def check_before(
         seen: what was read.
         new: declared columns that do not exist yet, by table.
     """
-    return _before(DeclaredCheck(declaration, State.UNKNOWN), seen, new.get(declaration.table, ()))
+    added = new.get(declaration.table, ())
+    found = _before(DeclaredCheck(declaration, State.UNKNOWN), seen, added)
+    waits_for = tuple(name for name in declaration.columns if name in added)
+    return replace(found, waits_for=waits_for)
 
 
 def check_after(found: DeclaredCheck, answers: Sequence[Answer], seen: Seen) -> DeclaredCheck:

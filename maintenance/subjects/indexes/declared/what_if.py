@@ -34,6 +34,7 @@ from maintenance.subjects.indexes.declared.what_if_models import (
     WantedIndex,
     WhatIf,
 )
+from maintenance.subjects.indexes.declared.what_if_statement import simplified
 
 
 class _HypoPG(NamedTuple):
@@ -157,7 +158,7 @@ class _Pretending:
 
     def _create(self, session: OwnerSession, index: WantedIndex, result: WhatIf) -> str | None:
         """Pretend an index; return its name in plans, None if that is not possible."""
-        schema, text = self._hypopg.schema, literal(index.statement)
+        schema, text = self._hypopg.schema, literal(simplified(index.statement))
         create = (
             "SELECT pg_catalog.jsonb_build_object('name', h.indexname,"
             f" 'size', {schema}.hypopg_relation_size(h.indexrelid))"

@@ -1,4 +1,7 @@
-"""Drains a default partition: copies its rows, then replaces it with the copies at once.
+"""Drains a partition: copies its rows, then replaces it with the copies at once.
+
+It is the default partition, whose rows get partitions of their own, or a partition that holds
+several periods and is split.
 
 Rows are copied into private tables while changes are logged; then each change is mirrored in the
 writer's own transaction. When rows and copies are verified to be equal and no older snapshot is

@@ -1,13 +1,17 @@
-"""Executes a drain, in rounds of as many periods as one short exchange can attach."""
+"""Executes a drain of a default partition, in rounds of as many periods as one exchange attaches.
 
-from collections.abc import Mapping
+One round replaces a partition with copies of its rows; a split is one round too.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from maintenance.catalog.observe import observe
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
+from maintenance.engine.pace import Pace
 from maintenance.engine.steps import run_steps
-from maintenance.errors import EffectError, MaintenanceError, UnreachableError
+from maintenance.errors import ContinuedError, EffectError, MaintenanceError, UnreachableError
 from maintenance.policy import PartitionPolicy
 from maintenance.subjects.partitions.drain.backfill import (
     catch_up,
@@ -25,6 +29,8 @@ from maintenance.subjects.partitions.drain.cleanup import clear
 from maintenance.subjects.partitions.drain.exchange import exchange
 from maintenance.subjects.partitions.drain.foreign_keys import add_foreign_keys
 from maintenance.subjects.partitions.drain.job import Job, Objects
+from maintenance.subjects.partitions.drain.kept_copy import create_progress
+from maintenance.subjects.partitions.drain.kept_mark import KEPT, kept_mark
 from maintenance.subjects.partitions.drain.prepare import prepare
 from maintenance.subjects.partitions.drain.registry import register
 from maintenance.subjects.partitions.drain.staging import build, build_root, finish
@@ -42,7 +48,7 @@ def drain_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
         MaintenanceError: an obstacle, or other sessions blocked it until the deadline; nothing
             has changed then.
     """
-    section = _section(context, action)
+    section = section_of(context, action)
     waiting = dict(action.preconditions["periods"])
     ranges = action.preconditions["ranges"]
     moved: dict[str, int] = {}
@@ -50,11 +56,11 @@ def drain_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
     while waiting:
         schema = action.preconditions.get("schema", section.table.schema)
         job = prepare(context, section, schema, waiting, ranges)
-        if not moved and job.default.oid != action.preconditions["default_oid"]:
+        if not moved and job.drained.oid != action.preconditions["default_oid"]:
             raise MaintenanceError(
                 f"{action.object} is not the table of the plan", reason="another_table"
             )
-        contents = _guarded_round(context, job)
+        contents = replace_with_copies(context, job)
         keys = sorted(waiting)[: len(job.periods)]
         moved |= {key: content.n_rows for key, content in zip(keys, contents, strict=False)}
         left = contents[-1].n_rows
@@ -71,14 +77,32 @@ def remove_leftovers(context: ActionContext, action: Action) -> Mapping[str, Any
     return run_steps(context, action)
 
 
-def _section(context: ActionContext, action: Action) -> PartitionPolicy:
+def section_of(context: ActionContext, action: Action) -> PartitionPolicy:
+    """Return the policy of the table that an action serves."""
     return next(s for s in context.policy.partitions if str(s.table) == action.table)
 
 
-def _guarded_round(context: ActionContext, job: Job) -> tuple[Content, ...]:
+def replace_with_copies(
+    context: ActionContext, job: Job, pace: Pace | None = None
+) -> tuple[Content, ...]:
+    """Copy the rows of a partition and exchange it for the copies; then remove it.
+
+    Args:
+        context: with a session that is not in a transaction.
+        job: the partition and its targets.
+        pace: of the batches and of longer statements; None for no pause.
+
+    Returns:
+        The verified content of each target.
+
+    Raises:
+        ContinuedError: the time to copy is used up; the copies are kept.
+        MaintenanceError: an obstacle, or other sessions blocked it until the deadline; nothing
+            has changed then.
+    """
     try:
-        contents = _round(context, job)
-    except UnreachableError:
+        contents = _round(context, job, pace)
+    except (UnreachableError, ContinuedError):  # the next run continues
         raise
     except MaintenanceError as exc:
         try:
@@ -92,8 +116,8 @@ def _guarded_round(context: ActionContext, job: Job) -> tuple[Content, ...]:
     return contents
 
 
-def _round(context: ActionContext, job: Job) -> tuple[Content, ...]:
-    xid = _copy(context, job)
+def _round(context: ActionContext, job: Job, pace: Pace | None) -> tuple[Content, ...]:
+    xid = _copy(context, job, pace)
     deadline = context.lock_retry.clock() + context.lock_retry.give_up_after.total_seconds()
     xid, contents = _prove(context, job, xid, deadline)
     wait_for_older_snapshots(context, xid, deadline)
@@ -110,14 +134,19 @@ def _round(context: ActionContext, job: Job) -> tuple[Content, ...]:
             return contents
 
 
-def _copy(context: ActionContext, job: Job) -> str:
+def _copy(context: ActionContext, job: Job, pace: Pace | None) -> str:
     """Copy the rows and start mirroring; return the last transaction that wrote rows."""
     objects = job.objects
-    context.run(install(job, prepare=(*build(job), *logging_function(job), register(job))))
-    xid = copy_rows(context, job)
+    if not job.resumes:
+        context.run(install(job, prepare=tuple(_prepared(job))))
+    xid = copy_rows(context, job, pace)
+    if pace is not None and job.keys:
+        pace.require_half()
     xid = catch_up(context, job, xid, into=objects.plain)
     transact(context, job.owner, (*build_root(job), register(job)))
     for target in job.targets:
+        if pace is not None:
+            pace.keep()
         context.progress(f"{target.named.root}: building indexes")
         transact(context, job.owner, tuple(finish(job, target)))
     transact(context, job.owner, [f"DROP TABLE {objects.plain}"])
@@ -126,13 +155,20 @@ def _copy(context: ActionContext, job: Job) -> str:
     return xid
 
 
+def _prepared(job: Job) -> Iterator[str]:
+    yield from build(job)
+    yield from create_progress(job) if job.keys else ()
+    yield from logging_function(job)
+    yield register(job, {KEPT: kept_mark(job)} if job.keys else None)
+
+
 def _prove(
     context: ActionContext, job: Job, xid: str, deadline: float
 ) -> tuple[str, tuple[Content, ...]]:
     """Return the last transaction that wrote rows, and the verified content of each copy."""
     while True:
         xid = follow(context, job, xid, deadline)
-        context.progress(f"{job.default.relation}: comparing rows and copies")
+        context.progress(f"{job.drained.relation}: comparing rows and copies")
         proof = compare(context, job)
         if proof.holds:
             return xid, proof.copies
@@ -150,12 +186,8 @@ def _verify(context: ActionContext, job: Job) -> None:
             f"{table.relation}: can't be read after the exchange: {error}", reason="unreadable"
         )
     attached = {partition.relation for partition in table.partitions}
-    default = table.default
-    if (
-        default is None
-        or default.oid == job.default.oid
-        or not attached.issuperset(target.final.root for target in job.periods)
-    ):
+    is_there = any(partition.oid == job.drained.oid for partition in table.partitions)
+    if is_there or not attached.issuperset(target.final.root for target in job.targets):
         raise EffectError(
             f"{job.table.relation}: the exchange succeeded, but the catalog is unchanged"
         )

@@ -3,36 +3,47 @@
 from typing import NamedTuple
 
 from maintenance.engine.action_context import ActionContext
+from maintenance.engine.pace import Pace
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, literal
 from maintenance.server.statements import Asked
 from maintenance.subjects.partitions.drain.job import Job
+from maintenance.subjects.partitions.drain.kept_copy import read_progress, remember
 from maintenance.subjects.partitions.drain.transactions import ONE_SNAPSHOT, XID, transact
 
 BATCH_PAGES = 1024
 """Blocks (8 kB) per transaction: a lock request on the table waits for one of them at most."""
 
 
-def copy_rows(context: ActionContext, job: Job) -> str:
-    """Copy the rows of the default partition; concurrent changes are logged.
+def copy_rows(context: ActionContext, job: Job, pace: Pace | None = None) -> str:
+    """Copy the rows of the drained partition; concurrent changes are logged.
 
     Returns:
-        The last transaction that copied rows.
+        A transaction that is not older than the last one that copied rows.
     """
     pages = {source: _pages(context, job, source) for source in job.sources}
     total = max(sum(pages.values()), 1)
+    done_before = read_progress(context, job)
     n_rows, n_done, xid = 0, 0, ""
     for source, n_pages in pages.items():
-        for first in range(0, max(n_pages, 1), BATCH_PAGES):
-            copied, asked = transact(context, job.owner, [_copy(job, source, first), XID])
+        begins = done_before.get(str(source), 0)
+        for first in range(begins, max(n_pages, 1), BATCH_PAGES):
+            if pace is not None:
+                pace.keep(limited=bool(job.keys))
+            kept = [remember(job, source, first + BATCH_PAGES)] if job.keys else []
+            statements = [_copy(job, source, first), *kept, XID]
+            copied, *_, asked = transact(context, job.owner, statements)
             xid = asked.rows[0]["xid"]
             n_rows += copied.n_rows
             done = n_done + min(first + BATCH_PAGES, n_pages)
             share = f"{done / total:.0%}" if sum(pages.values()) else "100%"
             context.progress(
-                f"{job.default.relation}: {n_rows:,} rows copied, {share} of its blocks"
+                f"{job.drained.relation}: {n_rows:,} rows copied, {share} of its blocks"
             )
         n_done += n_pages
+    if not xid:  # an earlier run has copied all
+        (asked,) = transact(context, job.owner, [XID])
+        xid = asked.rows[0]["xid"]
     return xid
 
 
@@ -117,7 +128,7 @@ def follow(context: ActionContext, job: Job, xid: str, deadline: float) -> str:
 def too_busy(job: Job) -> MaintenanceError:
     """Return the error of a drain that can't keep up with the changes."""
     return MaintenanceError(
-        f"{job.default.relation}: its rows changed faster than the changes were copied",
+        f"{job.drained.relation}: its rows changed faster than the changes were copied",
         hint="retried on the next run; a primary key lets all changes be mirrored",
         reason="too_busy",
     )
@@ -143,7 +154,7 @@ def n_open_changes(context: ActionContext, job: Job) -> int:
     found = asked.rows[0]
     if found["truncated"]:
         raise MaintenanceError(
-            f"{job.default.relation}: was truncated while it was copied",
+            f"{job.drained.relation}: was truncated while it was copied",
             hint="the next run reads its current rows",
             reason="truncated",
         )

@@ -1,4 +1,4 @@
-"""Captures changes with triggers on the default partition, in the writers' own transactions.
+"""Captures changes with triggers on the drained partition, in the writers' own transactions.
 
 While rows are copied, the keys of changed rows are logged, to be copied again. Once the copies have
 indexes, each change is mirrored: the writer's own transaction makes it in the copies too. So the
@@ -33,12 +33,12 @@ def mirroring_function(job: Job) -> str:
 def install(job: Job, prepare: tuple[str, ...]) -> Step:
     """Return the step that creates the stage and, in the same transaction, starts capturing."""
     modes = LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE
-    locks = tuple(Lock(str(name), mode) for mode in modes for name in job.default.names)
+    locks = tuple(Lock(str(name), mode) for mode in modes for name in job.drained.names)
     return Step(
         prepare=prepare,
         statements=(
             take(locks),
-            same_tree(job.default.relation, job.default.whole.oids),
+            same_tree(job.drained.relation, job.drained.whole.oids),
             *(sql for name in job.sources for sql in _triggers(job, name)),
         ),
         locks=locks,

@@ -1,6 +1,6 @@
 """The exchange: one short transaction that makes the copies the partitions. It writes no row.
 
-The old default partition gets a name by which any run recognizes that it is no longer needed.
+The drained partition gets a name by which any run recognizes that it is no longer needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,25 +25,26 @@ from maintenance.subjects.partitions.template import in_place
 
 
 def exchange(job: Job) -> Step:
-    """Return the step that replaces the default partition with the copies.
+    """Return the step that replaces the drained partition with the copies.
 
     It fails if a change is missing in the copies, or was of a kind that triggers don't capture.
     """
-    parent, default, objects = job.table.relation, job.default.relation, job.objects
-    locks = exchange_locks(job.table)
-    old = objects.tree(job.default.whole, objects.old)
+    parent, drained, objects = job.table.relation, job.drained.relation, job.objects
+    assert job.drained.bound is not None, "it was read"
+    locks = exchange_locks(job.table, job.drained)
+    old = objects.tree(job.drained.whole, objects.old)
     n_tables = sum(len(blueprint.names) for blueprint in (old, *(t.staged for t in job.targets)))
     return Step(
         statements=(
             take(locks),
             allowed_time(n_tables),
-            still_attached(default, job.default.oid, parent, "DEFAULT"),
-            same_tree(default, job.default.whole.oids),
-            require(_is_captured(job), f"{default}: some changes have not been copied"),
-            require(_is_unchanged(job), f"{default}: was rewritten or altered while it was copied"),
+            still_attached(drained, job.drained.oid, parent, job.drained.bound),
+            same_tree(drained, job.drained.whole.oids),
+            require(_is_captured(job), f"{drained}: some changes have not been copied"),
+            require(_is_unchanged(job), f"{drained}: was rewritten or altered while it was copied"),
             *(f"ALTER TABLE {objects.root} DETACH PARTITION {t.copy}" for t in job.targets),
-            f"ALTER TABLE {parent} DETACH PARTITION {default}",
-            *rename_tree(in_place(job.default), old),
+            f"ALTER TABLE {parent} DETACH PARTITION {drained}",
+            *rename_tree(in_place(job.drained), old),
             *_let_go(job),
             *(sql for target in job.targets for sql in _attach(job, target)),
         ),
@@ -54,7 +55,7 @@ def exchange(job: Job) -> Step:
 
 def _is_captured(job: Job) -> str:
     """Return the condition that changes are captured, and none is pending."""
-    oids = ", ".join(str(leaf.oid) for leaf in job.default.whole.leaves)
+    oids = ", ".join(str(leaf.oid) for leaf in job.drained.whole.leaves)
     return (
         f"NOT EXISTS (SELECT FROM {job.objects.log})"
         f" AND {len(job.sources)} = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger"

@@ -1,4 +1,8 @@
-"""Models of one drain: its tables and periods, and the columns that identify a row."""
+"""Models of one drain: its tables and periods, and the columns that identify a row.
+
+The drained partition is the default partition, or one that holds several periods. Copies of its
+rows replace it.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +16,7 @@ from maintenance.names import QualifiedName, quote
 
 PREFIX = "maintenance_drain"
 CAPTURE = "maintenance_capture"
-"""The trigger on each changed row of the default partition."""
+"""The trigger on each changed row of the drained partition."""
 
 TRUNCATION = "maintenance_truncation"
 """The trigger that logs a TRUNCATE."""
@@ -23,7 +27,7 @@ DRAINED = "draining"
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The names, in the schema of the default partition."""
+    """The names, in the schema of the drained partition."""
 
     schema: str
     oid: int
@@ -54,8 +58,13 @@ class Objects:
         return self._named("log")
 
     @property
+    def progress(self) -> QualifiedName:
+        """How far the rows are copied, where copies are kept for the next run."""
+        return self._named("progress")
+
+    @property
     def old(self) -> QualifiedName:
-        """The old default partition, after the exchange."""
+        """The drained partition, after the exchange."""
         return self._named("old")
 
     @property
@@ -83,7 +92,7 @@ _WITHOUT_HASH = frozenset({"json", "xml"})
 
 
 class DrainTarget(NamedTuple):
-    """A table, or a tree of tables, for rows of the default partition.
+    """A table, or a tree of tables, for rows of the drained partition.
 
     Attributes:
         staged: with the names of its tables while they are filled.
@@ -147,19 +156,25 @@ class Job:
     Attributes:
         role: our role, to know whether owners must be set.
         search_path: for functions of the owner, such as in a CHECK.
-        storage: of the default partition's tables, before anything was copied.
-        periods: one target for each period that leaves the default partition.
-        rest: the target for the other rows.
+        drained: the partition that the copies replace.
+        storage: of its tables, before anything was copied.
+        periods: one target for each range of rows that leaves it.
+        rest: the target for the other rows, which are the next default partition; None if the
+            periods cover all that the drained partition may hold.
+        keys: of the periods, where copies of an interrupted run are kept; else empty.
+        resumes: whether such copies are continued.
     """
 
     table: Table
-    default: Partition
+    drained: Partition
     role: str
     search_path: str
     shape: Shape
     storage: tuple[Storage, ...]
     periods: tuple[DrainTarget, ...]
-    rest: DrainTarget
+    rest: DrainTarget | None
+    keys: tuple[str, ...] = ()
+    resumes: bool = False
 
     @property
     def owner(self) -> str:
@@ -169,28 +184,28 @@ class Job:
     @cached_property
     def objects(self) -> Objects:
         """The names of the objects of the drain."""
-        return Objects(self.default.relation.schema, self.default.oid)
+        return Objects(self.drained.relation.schema, self.drained.oid)
 
     @property
     def source(self) -> str:
-        """The default partition with all its rows, for a FROM clause."""
-        name = self.default.relation
-        return f"ONLY {name}" if self.default.tree is None else str(name)
+        """The drained partition with all its rows, for a FROM clause."""
+        name = self.drained.relation
+        return f"ONLY {name}" if self.drained.tree is None else str(name)
 
     @property
     def sources(self) -> tuple[QualifiedName, ...]:
         """The tables that hold its rows."""
-        return tuple(branch.relation for branch in self.default.whole.leaves)
+        return tuple(branch.relation for branch in self.drained.whole.leaves)
 
     @property
     def is_open(self) -> bool:
-        """Whether a period's tree may refuse a row that the default partition accepts."""
+        """Whether a period's tree may refuse a row that the drained partition accepts."""
         return any(target.final.model.is_open for target in self.periods)
 
     @property
     def targets(self) -> tuple[DrainTarget, ...]:
         """All targets, with the one for the rest last."""
-        return (*self.periods, self.rest)
+        return self.periods if self.rest is None else (*self.periods, self.rest)
 
     def identity(self, row: str) -> list[str]:
         """Return the expressions that identify a row, for an alias such as `NEW`.

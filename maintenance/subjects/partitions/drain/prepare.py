@@ -1,8 +1,8 @@
-"""Observes the table again, right before its default partition is drained."""
+"""Observes the table again, right before one of its partitions is drained."""
 
 from collections.abc import Mapping, Sequence
 
-from maintenance.catalog.models import Common, Partition, Table
+from maintenance.catalog.models import Common, Partition, Snapshot, Table
 from maintenance.catalog.observe import fetch_details, observe
 from maintenance.ddl.trees import Blueprint
 from maintenance.engine.action_context import ActionContext
@@ -14,7 +14,15 @@ from maintenance.partition_set.expected import PeriodRange
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
-from maintenance.subjects.partitions.drain.job import ForeignKey, Job, Objects, Shape, Storage
+from maintenance.subjects.partitions.drain.job import (
+    CAPTURE,
+    TRUNCATION,
+    ForeignKey,
+    Job,
+    Objects,
+    Shape,
+    Storage,
+)
 from maintenance.subjects.partitions.drain.staging import (
     Range,
     first_round,
@@ -22,7 +30,7 @@ from maintenance.subjects.partitions.drain.staging import (
     rest_target,
 )
 from maintenance.subjects.partitions.drain.transactions import transact
-from maintenance.subjects.partitions.template import of_slot, siblings_of
+from maintenance.subjects.partitions.template import Siblings, of_slot, siblings_of
 
 
 def prepare(
@@ -46,7 +54,7 @@ def prepare(
     """
     table, role = _look(context, section)
     assert table.default is not None, "it was looked for"
-    codec, shape = codec_of(section, table), _shape(context, table)
+    codec, shape = codec_of(section, table), shape_of(context, table)
     slots = {key: _slot(section, codec, key, ranges[key]) for key in names}
     wanted = {key: QualifiedName(schema, name) for key, name in names.items()}
     blueprints = _blueprints(section, table, codec, wanted, slots)
@@ -54,36 +62,46 @@ def prepare(
     objects = Objects(table.default.relation.schema, table.default.oid)
     job = Job(
         table=table,
-        default=table.default,
+        drained=table.default,
         role=role,
         search_path=context.policy.database.search_path,
         shape=shape,
-        storage=_storage(context, table.default),
+        storage=storage_of(context, table.default),
         periods=tuple(
             period_target(section.column, objects, key, blueprints[key], ends)
             for key, ends in chosen.items()
         ),
         rest=rest_target(table.default, section.column, objects, _stretches(table, codec, chosen)),
     )
-    _try_identity(context, job)
+    try_identity(context, job)
     return job
 
 
 def _look(context: ActionContext, section: PartitionPolicy) -> tuple[Table, str]:
     """Return the table with the details of its partitions, and our role."""
-    snapshot = observe(
-        context.connection, [section.table], time_cap=context.policy.observe.time_cap
-    )
+    snapshot = look_again(context, section)
     table = snapshot.tables.get(section.table)
-    if (error := snapshot.failed.get(section.table)) is not None:
-        raise MaintenanceError(f"{section.table}: can't be read: {error}", reason="unreadable")
     if table is None or table.default is None:
         raise MaintenanceError(
             f"{section.table}: it no longer has a default partition", reason="no_default_partition"
         )
-    _refuse_obstacles(context, table, table.default)
+    refuse_obstacles(context, table, table.default)
     snapshot = fetch_details(context.connection, snapshot, [Common(section.table)])
     return snapshot.tables[section.table], snapshot.server.role
+
+
+def look_again(context: ActionContext, section: PartitionPolicy) -> Snapshot:
+    """Observe a table right before one of its partitions is drained.
+
+    Raises:
+        MaintenanceError: it can't be read.
+    """
+    snapshot = observe(
+        context.connection, [section.table], time_cap=context.policy.observe.time_cap
+    )
+    if (error := snapshot.failed.get(section.table)) is not None:
+        raise MaintenanceError(f"{section.table}: can't be read: {error}", reason="unreadable")
+    return snapshot
 
 
 def _blueprints(
@@ -93,28 +111,40 @@ def _blueprints(
     names: Mapping[str, QualifiedName],
     slots: Mapping[str, PeriodRange],
 ) -> dict[str, Blueprint]:
-    siblings = siblings_of(coverage_of(table.partitions, codec).spans, section.column)
-    if siblings.unbuildable is not None:
-        raise MaintenanceError(f"{table.relation}: {siblings.unbuildable}", reason="unbuildable")
+    siblings = template_of(section, table, codec)
     return {
         key: of_slot(section, siblings, codec.calendar, name, slots[key])
         for key, name in names.items()
     }
 
 
-def _storage(context: ActionContext, default: Partition) -> tuple[Storage, ...]:
-    oids = ", ".join(map(str, default.whole.oids))
+def template_of(section: PartitionPolicy, table: Table, codec: KeyCodec) -> Siblings:
+    """Return the template for new partitions.
+
+    Raises:
+        MaintenanceError: the partitions are trees, and none can serve as template.
+    """
+    siblings = siblings_of(coverage_of(table.partitions, codec).spans, section.column)
+    if siblings.unbuildable is not None:
+        raise MaintenanceError(f"{table.relation}: {siblings.unbuildable}", reason="unbuildable")
+    return siblings
+
+
+def storage_of(context: ActionContext, partition: Partition) -> tuple[Storage, ...]:
+    """Read the state of a partition's tables that changes when they are rewritten."""
+    oids = ", ".join(map(str, partition.whole.oids))
     look = f"SELECT oid, relfilenode, relnatts FROM pg_catalog.pg_class WHERE oid IN ({oids})"
     return tuple(Storage(*row) for row in context.connection.execute(look.encode()).fetchall())
 
 
-def _try_identity(context: ActionContext, job: Job) -> None:
+def try_identity(context: ActionContext, job: Job) -> None:
     """Fail here, and not in writes of the application, if a type of a column has no hash."""
     expressions = ", ".join(job.identity("d"))
     transact(context, job.owner, [f"SELECT {expressions} FROM {job.source} AS d LIMIT 1"])
 
 
-def _shape(context: ActionContext, table: Table) -> Shape:
+def shape_of(context: ActionContext, table: Table) -> Shape:
+    """Read the parts of a table's definition that determine how rows are copied."""
     (row,) = fetch(context.connection, "partitions", "describe_table", {"relation": table.oid})
     return Shape(
         columns=tuple(row.columns),
@@ -138,15 +168,37 @@ _OBSTACLES = {
 """Objects that a copy can't replace, by their kind in `list_obstacles`."""
 
 
-def _refuse_obstacles(context: ActionContext, table: Table, default: Partition) -> None:
-    own = fetch(context.connection, "partitions", "list_own_properties", {"relation": default.oid})
-    parameters = {"parent": table.oid, "relations": list(default.whole.oids)}
+def refuse_obstacles(
+    context: ActionContext,
+    table: Table,
+    drained: Partition,
+    further: Sequence[str] = (),
+    *,
+    captured: bool = False,
+) -> None:
+    """Refuse to drain a partition with objects that copies of it can't replace.
+
+    Args:
+        context: with a session that is not in a transaction.
+        table: its parent.
+        drained: the partition.
+        further: obstacles that were found before.
+        captured: whether its changes are captured already, by triggers of ours.
+
+    Raises:
+        MaintenanceError: there are such objects; all are named.
+    """
+    relation = {"relation": drained.oid}
+    own = fetch(context.connection, "partitions", "list_own_properties", relation)
+    parameters = {"parent": table.oid, "relations": list(drained.whole.oids)}
     others = fetch(context.connection, "partitions", "list_obstacles", parameters)
-    found = [f"its own {row.kind} {row.name}" for row in own]
+    ours = (CAPTURE, TRUNCATION) if captured else ()
+    found = [f"its own {row.kind} {row.name}" for row in own if row.name not in ours]
     found += [f"{_OBSTACLES[row.kind]}, {row.name}" for row in others]
+    found += further
     if found:
         raise MaintenanceError(
-            f"{default.relation}: can't be replaced by a copy because of {'; '.join(found)}",
+            f"{drained.relation}: can't be replaced by a copy because of {'; '.join(found)}",
             hint="remove these objects, or move the rows by hand",
             reason="obstacles",
         )

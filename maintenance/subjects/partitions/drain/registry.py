@@ -4,8 +4,10 @@ Any role may give a table such a name. So a table is removed only if its OID is 
 the log and its owner is the log's owner; or if it is the drained table itself.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from maintenance.ddl.marks import PREFIX, read_mark
 from maintenance.names import literal
@@ -27,20 +29,27 @@ class Registry:
     function: int | None
 
 
-def register(job: Job) -> str:
-    """Return the statement that records the new objects, for the transaction that creates them."""
+def register(job: Job, facts: Mapping[str, Any] | None = None) -> str:
+    """Return the statement that records the new objects, for the transaction that creates them.
+
+    Args:
+        job: whose objects they are.
+        facts: further content of the mark, JSON-ready.
+    """
     objects = job.objects
-    names = [objects.plain, objects.root, objects.log]
+    more = literal(json.dumps(facts or {}, ensure_ascii=False))
+    names = [objects.plain, objects.root, objects.log, objects.progress]
     names += [name for target in job.targets for name in target.staged.names.values()]
     listed = ", ".join(f"({literal(str(name))})" for name in names)
     command = literal(f"COMMENT ON TABLE {objects.log} IS ")
     body = f"""BEGIN EXECUTE {command} || pg_catalog.quote_literal({literal(PREFIX)}
-  || pg_catalog.jsonb_build_object('{DRAINED}', {literal(str(job.table.relation))},
-       'oid', {job.default.oid},
+  || (pg_catalog.jsonb_build_object('{DRAINED}', {literal(str(job.table.relation))},
+       'oid', {job.drained.oid},
        'function', {_number(f"pg_catalog.to_regprocedure({literal(f'{objects.function}()')})")},
        'made', (SELECT pg_catalog.jsonb_agg({_number("pg_catalog.to_regclass(name)")})
                   FROM (VALUES {listed}) AS names (name)
-                 WHERE pg_catalog.to_regclass(name) IS NOT NULL))::text); END"""
+                 WHERE pg_catalog.to_regclass(name) IS NOT NULL))
+      || {more}::pg_catalog.jsonb)::text); END"""
     return f"DO {literal(body)}"
 
 

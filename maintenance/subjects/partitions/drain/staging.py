@@ -88,9 +88,10 @@ def _add_own_check(leaf: QualifiedName) -> str:
 def _log(job: Job) -> Iterator[str]:
     log, owner = job.objects.log, job.table.properties.owner
     keys = ", ".join(f"{key} AS k{place}" for place, key in enumerate(job.identity("d")))
-    # Its content is worthless after this run, so it needs no WAL.
+    # Without copies that are kept its content is worthless after this run, so it needs no WAL.
+    unlogged = "" if job.keys else "UNLOGGED "
     yield (
-        f"CREATE UNLOGGED TABLE {log} AS SELECT {keys}, false AS truncated"
+        f"CREATE {unlogged}TABLE {log} AS SELECT {keys}, false AS truncated"
         f" FROM {job.source} AS d WITH NO DATA"
     )
     yield f"ALTER TABLE {log} ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY"
@@ -106,7 +107,7 @@ def _staged(table: Table) -> Table:
 
 
 LOCKED_WORK = 24
-"""How many tables, indexes and foreign keys one exchange may attach: about 20 ms."""
+"""How many tables, indexes and foreign keys one exchange of a default partition may attach."""
 
 Range = tuple[str, str]
 """The two bounds of a range, as SQL text."""
@@ -119,22 +120,20 @@ def first_round(blueprints: Mapping[str, Blueprint], shape: Shape) -> list[str]:
         blueprints: of all remaining periods, by their key.
         shape: of the table.
     """
-    work = max(_work(blueprint, shape) for blueprint in blueprints.values())
+    work = max(work_of(blueprint, shape) for blueprint in blueprints.values())
     return sorted(blueprints)[: max(1, int(LOCKED_WORK / work))]
 
 
 def period_target(
     column: str, objects: Objects, key: str, blueprint: Blueprint, ends: Range
 ) -> DrainTarget:
-    """Return the target for a period that leaves the default partition."""
-    lower, upper = ends
-    name = quote(column)
+    """Return the target for a range of rows that leaves the drained partition."""
     return DrainTarget(
         staged=objects.tree(blueprint.model, objects.copy(key)),
         named=_within(objects.schema, blueprint),
         final=blueprint,
-        bound=f"FOR VALUES FROM ({lower}) TO ({upper})",
-        checks=(f"{name} IS NOT NULL AND {name} >= {lower} AND {name} < {upper}",),
+        bound=f"FOR VALUES FROM ({ends[0]}) TO ({ends[1]})",
+        checks=(_inside(quote(column), *ends),),
     )
 
 
@@ -152,7 +151,7 @@ def rest_target(
     )
 
 
-def _work(blueprint: Blueprint, shape: Shape) -> float:
+def work_of(blueprint: Blueprint, shape: Shape) -> float:
     """Return the cost of attaching it, with the indexes of its tables that attach separately."""
     n_keys = len(shape.foreign_keys)
     whole = 1 + shape.n_indexes + n_keys
@@ -163,6 +162,12 @@ def _work(blueprint: Blueprint, shape: Shape) -> float:
 def _within(schema: str, blueprint: Blueprint) -> Blueprint:
     names = {oid: QualifiedName(schema, name.name) for oid, name in blueprint.names.items()}
     return Blueprint(blueprint.model, names)
+
+
+def _inside(key: str, lower: str, upper: str) -> str:
+    begins = "" if lower == "MINVALUE" else f" AND {key} >= {lower}"
+    ends = "" if upper == "MAXVALUE" else f" AND {key} < {upper}"
+    return f"{key} IS NOT NULL{begins}{ends}"
 
 
 def _outside(key: str, lower: str, upper: str) -> Iterator[str]:

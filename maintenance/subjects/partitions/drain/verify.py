@@ -33,7 +33,7 @@ class Proof(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether each copy equals the rows of its range in the default partition."""
+        """Whether each copy equals the rows of its range in the drained partition."""
         return self.originals == self.copies
 
 
@@ -55,7 +55,7 @@ def compare(context: ActionContext, job: Job) -> Proof:
     )
     if not proof.holds and n_open == 0:
         raise EffectError(
-            f"{job.default.relation}: not drained, because its copy differs: {proof.originals}"
+            f"{job.drained.relation}: not replaced, because its copy differs: {proof.originals}"
             f" became {proof.copies}",
             hint="VACUUM FULL or CLUSTER may have rewritten it; retried on the next run",
             reason="copy_differs",
@@ -73,7 +73,7 @@ def _contents(job: Job, place: str, source: str) -> Asked:
 
 
 def _place(job: Job) -> str:
-    """Return the number of the target to which a row of the default partition belongs."""
+    """Return the number of the target to which a row of the drained partition belongs."""
     whens = "".join(
         f" WHEN {' AND '.join(f'({check})' for check in target.checks)} THEN {number}"
         for number, target in enumerate(job.periods)
