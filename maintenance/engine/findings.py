@@ -334,6 +334,9 @@ class FindingKind(StrEnum):
     CONSTRAINT_NOT_VALID = _kind(
         "constraint_not_valid", CAPACITY, is_advice=True, reads=(Reading.CONSTRAINTS,)
     )
+    CONVERSION_CHECK_LEFT = _kind(
+        "conversion_check_left", CAPACITY, unit=Unit.DAYS, reads=(Reading.CONSTRAINTS,)
+    )
     AUTOVACUUM_INEFFECTIVE = _kind(
         "autovacuum_ineffective", CAPACITY, unit=Unit.DAYS, reads=(Reading.AUTOVACUUM,)
     )

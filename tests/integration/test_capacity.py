@@ -64,6 +64,10 @@ UPDATE pg_class SET relminmxid = ((4294967296 + relminmxid::text::int8 - 1800000
 UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'plpgsql';
 CREATE TABLE public.people (id bigint PRIMARY KEY, name text);
 ALTER TABLE public.people ADD CONSTRAINT "named" CHECK (name <> '') NOT VALID;
+CREATE TABLE public.renamed (at date,
+  CONSTRAINT maintenance_convert_until_2025_01 CHECK (at < '2025-01-01') NOT VALID);
+CREATE TABLE public.converting (at date,
+  CONSTRAINT maintenance_convert_until_2999_01 CHECK (at < '2999-01-01') NOT VALID);
 CREATE TABLE public.queue (id bigint PRIMARY KEY) WITH (autovacuum_enabled = off);
 INSERT INTO public.queue SELECT generate_series(1, 20000);
 DELETE FROM public.queue WHERE id > 10;
@@ -110,6 +114,7 @@ PLANTED = {
     ("collation_mismatch", "public.names"): None,
     ("extension_outdated", "app/extension/plpgsql"): None,
     ("constraint_not_valid", "public.people.named"): None,
+    ("conversion_check_left", "public.renamed"): None,
     ("autovacuum_ineffective", "app"): None,
     ("autovacuum_ineffective", "public.queue"): None,
     ("autovacuum_ineffective", "public.huge"): None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -265,6 +265,18 @@ class Constraint(NamedTuple):
     size_bytes: int
 
 
+class ConversionCheck(NamedTuple):
+    """A CHECK of an unfinished conversion.
+
+    Attributes:
+        refuses_from: rows of this day and later are refused; None if its name does not tell.
+    """
+
+    table: QualifiedName
+    name: str
+    refuses_from: date | None
+
+
 class Vacuumed(NamedTuple):
     """A table that autovacuum leaves out, or one of many rows.
 
@@ -389,6 +401,7 @@ class CapacityObservation:
     collations: tuple[Collation, ...] = ()
     extensions: tuple[Extension, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    conversion_checks: tuple[ConversionCheck, ...] = ()
     vacuumed: tuple[Vacuumed, ...] = ()
     free_bytes: int | None = None
     blind: Mapping[Reading, str] = field(default_factory=dict[Reading, str])

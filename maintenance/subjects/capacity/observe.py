@@ -17,6 +17,7 @@ from maintenance.subjects.capacity.models import Age, CapacityObservation, Limit
 from maintenance.subjects.capacity.upkeep_observations import (
     collations,
     constraints,
+    conversion_checks,
     extensions,
     settings,
     vacuumed,
@@ -52,6 +53,7 @@ def observe(
         collations=glances.see(Reading.COLLATIONS, collations, ()),
         extensions=glances.see(Reading.EXTENSIONS, extensions, ()),
         constraints=glances.see(Reading.CONSTRAINTS, constraints, ()),
+        conversion_checks=glances.see(Reading.CONSTRAINTS, conversion_checks, ()),
         vacuumed=glances.see(Reading.AUTOVACUUM, vacuumed, ()),
         settings=glances.see(Reading.SETTINGS, lambda c: settings(c, names), None),
         free_bytes=free_disk(connection),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
@@ -13,6 +13,7 @@ from maintenance.subjects.capacity.models import (
     CapacityObservation,
     Collation,
     Constraint,
+    ConversionCheck,
     Extension,
     Vacuumed,
 )
@@ -30,6 +31,9 @@ LEAST_THRESHOLD = 10_000_000
 """Dead rows that autovacuum waits for in a large table: more are too many."""
 ADVISED_SCALE = 0.01
 """The share of the rows that is advised as threshold of a large table."""
+REPLACED_DAYS = 7
+"""A conversion that goes on replaces its CHECK when fewer days are left."""
+URGENT_DAYS = 3
 DIGITS = re.compile(r"\d+")
 
 
@@ -38,6 +42,7 @@ def upkeep_findings(database: str, seen: CapacityObservation, now: datetime) -> 
     yield from (_collation(database, each) for each in seen.collations)
     yield from (_extension(database, each) for each in seen.extensions if _is_behind(each))
     yield from (_constraint(each) for each in seen.constraints)
+    yield from (_refusal(each, now) for each in seen.conversion_checks if _is_near(each, now))
     if seen.limits is not None and not seen.limits.autovacuum:
         yield _server_off(database)
     left_out = [
@@ -142,6 +147,42 @@ def _constraint(each: Constraint) -> Finding:
             "what": each.what,
             "size_bytes": each.size_bytes,
             "table": str(each.table),
+            "statements": [statement],
+        },
+    )
+
+
+def _days_left(check: ConversionCheck, now: datetime) -> int | None:
+    """Return the days until it refuses rows; None if that is unknown."""
+    if check.refuses_from is None:
+        return None
+    return (check.refuses_from - now.astimezone(UTC).date()).days
+
+
+def _is_near(check: ConversionCheck, now: datetime) -> bool:
+    """Whether the next run should have replaced it; a conversion at work is further ahead."""
+    left = _days_left(check, now)
+    return left is None or left <= REPLACED_DAYS
+
+
+def _refusal(each: ConversionCheck, now: datetime) -> Finding:
+    left, table = _days_left(each, now), str(each.table)
+    statement = f"ALTER TABLE {table} DROP CONSTRAINT {quote(each.name)}"
+    when = f"from {each.refuses_from} on" if each.refuses_from else "from an unknown day on"
+    is_urgent = left is None or left <= URGENT_DAYS
+    return Finding(
+        FindingKind.CONVERSION_CHECK_LEFT,
+        Severity.ERROR if is_urgent else Severity.WARN,
+        table,
+        f"{table}: CHECK {quote(each.name)} of an unfinished conversion refuses rows {when}. Run"
+        " maintenance apply, which finishes the conversion or replaces the CHECK; if the table was"
+        f" renamed, or no policy names it any more, run {statement}",
+        value=left,
+        threshold=REPLACED_DAYS,
+        data={
+            "table": table,
+            "check": each.name,
+            "refuses_from": str(each.refuses_from) if each.refuses_from else None,
             "statements": [statement],
         },
     )

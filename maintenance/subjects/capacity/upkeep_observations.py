@@ -1,6 +1,8 @@
 """Read what was left behind: collations, extensions, constraints, autovacuum, settings."""
 
+import re
 from collections.abc import Collection
+from datetime import date
 from typing import Any
 
 from maintenance.names import QualifiedName, is_helper, quote
@@ -8,11 +10,14 @@ from maintenance.server.session import Connection, fetch
 from maintenance.subjects.capacity.models import (
     Collation,
     Constraint,
+    ConversionCheck,
     Extension,
     Setting,
     Settings,
     Vacuumed,
 )
+
+_PERIOD = re.compile(r"\d+")
 
 MANY_ROWS = 100_000_000
 """From here on a fifth of the rows, the default, is too many dead rows to wait for."""
@@ -40,6 +45,26 @@ def constraints(connection: Connection) -> tuple[Constraint, ...]:
         for row in fetch(connection, "capacity", "list_constraints")
         if not is_helper(row.name)
     )
+
+
+def conversion_checks(connection: Connection) -> tuple[ConversionCheck, ...]:
+    """Read the CHECKs of unfinished conversions, whatever the policy says of their tables."""
+    rows = fetch(connection, "capacity", "list_conversion_checks")
+    return tuple(
+        ConversionCheck(
+            QualifiedName(row.schema, row.name), row.check_name, day_of_check(row.check_name)
+        )
+        for row in rows
+    )
+
+
+def day_of_check(check: str) -> date | None:
+    """Return the first day of the period that ends the name of a CHECK; None if it has none."""
+    parts = list(map(int, _PERIOD.findall(check.rpartition("_until_")[2])))
+    try:
+        return date(*[*parts, 1, 1][:3])
+    except (TypeError, ValueError):
+        return None
 
 
 def vacuumed(connection: Connection) -> tuple[Vacuumed, ...]:
