@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+import pytest
 
+from maintenance.engine.findings import Finding, FindingKind
 from maintenance.pipeline import run as pipeline
+from maintenance.policy import Policy
 from tests.builders import Database, Role
 
 EVENTS: dict[str, Any] = {
@@ -83,6 +86,29 @@ INSERT INTO public.events (at, author, kind)
 REFRESH MATERIALIZED VIEW public.daily;
 """
 """A table with everything on it that a conversion carries over."""
+
+
+class ClientDiedError(BaseException):
+    """Ends a run between two steps, without any of its clean-up."""
+
+
+def apply(policy: Policy, **arguments: Any) -> pipeline.Report:
+    return pipeline.apply(policy, only=["conversion"], **arguments)
+
+
+def die_at(policy: Policy, text: str) -> None:
+    """Run until a step begins."""
+
+    def disturb(line: str) -> None:
+        if text in line:
+            raise ClientDiedError
+
+    with pytest.raises(ClientDiedError):
+        apply(policy, progress=disturb)
+
+
+def found(report: pipeline.Report, kind: FindingKind) -> list[Finding]:
+    return [each for each in report.findings if each.kind is kind]
 
 
 def grants(reader: Role) -> str:

@@ -6,7 +6,9 @@ written differently are different: what is compared here is only ever proven, ne
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
+
+from maintenance.policy.query_sql import nodes_of
 
 
 def implies(query: str, table: str, predicate: str) -> bool:
@@ -34,7 +36,7 @@ def may_stop_early(query: str, table: str) -> bool:
 
     return any(
         _names(node, table)
-        for node in _nodes(parse_sql(query))
+        for node in nodes_of(parse_sql(query))
         if isinstance(node, ast.SubLink)
         or (isinstance(node, ast.SelectStmt) and node.limitCount is not None)
     )
@@ -43,7 +45,7 @@ def may_stop_early(query: str, table: str) -> bool:
 def _names(root: Any, table: str) -> bool:
     from pglast import ast  # noqa: PLC0415 - as above
 
-    return any(isinstance(n, ast.RangeVar) and n.relname == table for n in _nodes(root))
+    return any(isinstance(n, ast.RangeVar) and n.relname == table for n in nodes_of(root))
 
 
 @lru_cache(maxsize=2048)
@@ -52,7 +54,7 @@ def _conditions(text: str, table: str | None) -> tuple[frozenset[str], ...]:
     from pglast import ast, parse_sql  # noqa: PLC0415 - takes a tenth of a second
 
     found: list[frozenset[str]] = []
-    for node in _nodes(parse_sql(text)):
+    for node in nodes_of(parse_sql(text)):
         if isinstance(node, ast.SelectStmt):
             names = dict(_tables(node.fromClause or ()))
             aliases = {alias for alias, name in names.items() if table in (None, name)}
@@ -62,18 +64,6 @@ def _conditions(text: str, table: str | None) -> tuple[frozenset[str], ...]:
                 texts = (_text(part, aliases, is_alone=is_alone) for part in parts)
                 found.append(frozenset(each for each in texts if each is not None))
     return tuple(found)
-
-
-def _nodes(root: Any) -> Iterator[Any]:
-    from pglast.ast import Node  # noqa: PLC0415 - as above
-
-    if isinstance(root, tuple):
-        for each in cast("tuple[Any, ...]", root):
-            yield from _nodes(each)
-    elif isinstance(root, Node):
-        yield root
-        for member in root:
-            yield from _nodes(getattr(root, member))
 
 
 def _tables(sources: Any) -> Iterator[tuple[str, str]]:
@@ -121,7 +111,7 @@ def _text(condition: Any, aliases: set[str], *, is_alone: bool) -> str | None:
 
     (copy,) = parse_sql(f"SELECT WHERE {RawStream()(condition)}")
     whole: Any = copy.stmt
-    for node in _nodes(whole.whereClause):
+    for node in nodes_of(whole.whereClause):
         if isinstance(node, ast.SubLink):
             return None
         if isinstance(node, ast.ColumnRef):

@@ -325,17 +325,17 @@ def _body(text: str) -> str:
     return text[tokens[0].start : tokens[-1].end + 1]
 
 
-def _nodes(root: Any) -> Iterator[Any]:
+def nodes_of(root: Any) -> Iterator[Any]:
     """Yield the nodes of a parsed tree, and of a sequence of them."""
     from pglast.ast import Node  # noqa: PLC0415 - see above
 
     if isinstance(root, tuple):
         for each in cast("tuple[Any, ...]", root):
-            yield from _nodes(each)
+            yield from nodes_of(each)
     elif isinstance(root, Node):
         yield root
         for member in root:
-            yield from _nodes(getattr(root, member))
+            yield from nodes_of(getattr(root, member))
 
 
 class _Reading:
@@ -363,7 +363,7 @@ class _Reading:
         self._read(values)
 
     def _read(self, root: Any) -> None:
-        for node in _nodes(root):
+        for node in nodes_of(root):
             reader = getattr(self, f"_read_{type(node).__name__}", None)
             if reader is not None:
                 reader(node)
@@ -560,7 +560,7 @@ def _checked(values: Any, position: int, head: int, faults: list[_Fault]) -> Any
 
     bad: list[_Fault] = []
     wanted = "a constant"
-    for node in _nodes(values):
+    for node in nodes_of(values):
         at = position + max((getattr(node, "location", None) or head) - head, 0)
         if isinstance(node, ast.SubLink):
             bad.append(_Fault(at, ProblemReason.MALFORMED, "a subquery", wanted))

@@ -12,13 +12,13 @@ import pytest
 
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.undo import undo as take_back
 from maintenance.policy import Policy
 from tests.builders import Database, Role
-from tests.conversions import EVENTS, PLAIN, shape, undo
+from tests.conversions import EVENTS, PLAIN, apply, die_at, found, shape, undo
 from tests.policies import make_policy
 
 VIEWS = f"""
@@ -53,29 +53,6 @@ SELECT DISTINCT d.refobjid::regclass::text
 KIND = "SELECT relkind::text FROM pg_class WHERE oid = 'public.events'::regclass"
 LEFT = "SELECT relname::text FROM pg_class WHERE relname LIKE 'maintenance%' AND relkind = 'm'"
 POPULATED = "SELECT relispopulated FROM pg_class WHERE oid = %s::regclass"
-
-
-class ClientDiedError(BaseException):
-    """Ends a run between two steps, without any of its clean-up."""
-
-
-def apply(policy: Policy, **arguments: Any) -> pipeline.Report:
-    return pipeline.apply(policy, only=["conversion"], **arguments)
-
-
-def die_at(policy: Policy, text: str) -> None:
-    """Run until a step begins."""
-
-    def disturb(line: str) -> None:
-        if text in line:
-            raise ClientDiedError
-
-    with pytest.raises(ClientDiedError):
-        apply(policy, progress=disturb)
-
-
-def found(report: pipeline.Report, kind: FindingKind) -> list[Finding]:
-    return [each for each in report.findings if each.kind is kind]
 
 
 def views(database: Database) -> list[tuple[Any, ...]]:

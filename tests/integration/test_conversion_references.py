@@ -1,18 +1,17 @@
 """Foreign keys to a table that becomes partitioned: carried over, extended, validated, undone."""
 
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, Role
-from tests.conversions import EVENTS, PLAIN, RICH, grants, shape, undo
+from tests.conversions import EVENTS, PLAIN, RICH, apply, die_at, found, grants, shape, undo
 from tests.policies import make_policy
 
 PAIRS = f"""
@@ -50,29 +49,6 @@ SELECT k.conrelid::regclass::text || ' ' || k.conname, pg_get_constraintdef(k.oi
  ORDER BY 1
 """
 KIND = "SELECT relkind::text FROM pg_class WHERE oid = 'public.events'::regclass"
-
-
-class ClientDiedError(BaseException):
-    """Ends a run between two steps, without any of its clean-up."""
-
-
-def apply(policy: Policy, **arguments: Any) -> pipeline.Report:
-    return pipeline.apply(policy, only=["conversion"], **arguments)
-
-
-def die_at(policy: Policy, text: str) -> None:
-    """Run until a step begins."""
-
-    def disturb(line: str) -> None:
-        if text in line:
-            raise ClientDiedError
-
-    with pytest.raises(ClientDiedError):
-        apply(policy, progress=disturb)
-
-
-def found(report: pipeline.Report, kind: FindingKind) -> list[Finding]:
-    return [each for each in report.findings if each.kind is kind]
 
 
 def reasons(policy: Policy) -> list[str]:
