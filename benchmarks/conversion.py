@@ -22,6 +22,7 @@ from maintenance.engine import target as engine_target
 from maintenance.periods import Interval, Period, period_at, periods_between
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
+from maintenance.subjects.capacity import CAPACITY
 from maintenance.subjects.conversion import CONVERSION
 
 TABLE = "public.events"
@@ -127,6 +128,11 @@ def _prepared(server: PostgresServer, n_rows: int) -> Generator[tuple[Database, 
         policy = _policy(Path(name) / "policy.yaml")
         with session(template.url) as connection:
             _build_table(connection, n_rows)
+        # makes the store; observes no table, so that it converts nothing
+        pipeline.apply(
+            engine_target.Target(policy, {URL_VARIABLE: template.url}), only=[CAPACITY.name]
+        )
+        with session(template.url) as connection:
             settle(connection)
         yield template, policy
 

@@ -385,6 +385,7 @@ def test_run_intents_outcomes_and_findings_are_recorded(database: Database, poli
     assert ("partition_name_taken", "error", [f"public.{child(1)}"]) in found
 
 
+@pytest.mark.store(None)
 def test_store_in_another_database_leaves_no_schema_behind(
     database: Database, tmp_path: Path
 ) -> None:

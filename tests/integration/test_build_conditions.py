@@ -39,6 +39,7 @@ def test_build_without_enough_free_disk_is_refused(database: Database, tmp_path:
 def test_progress_of_a_build_is_told_with_its_phase(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(build_monitor, "FIRST_AFTER_S", 0.0)
     monkeypatch.setattr(build_monitor, "EVERY_S", 0.01)
     monkeypatch.setattr(build_monitor, "TELL_EVERY_S", 0.0)
     database.execute("CREATE TABLE t AS SELECT md5(n::text) AS a FROM generate_series(1, 300000) n")
