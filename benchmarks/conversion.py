@@ -165,7 +165,8 @@ def _build_table(connection: psycopg.Connection[Any], n_rows: int) -> None:
     connection.execute(
         f"""
         INSERT INTO {TABLE} (at, user_id, kind, payload)
-        SELECT '{first}'::timestamptz + n * ('{last}'::timestamptz - '{first}') / {n_rows},
+        SELECT
+          '{first}'::timestamptz + ('{last}'::timestamptz - '{first}') * (n::float8 / {n_rows}),
           n % 10007, 'base', jsonb_build_object('page', n % 997, 'seconds', n % 61)
         FROM generate_series(1, {n_rows}) AS n""".encode()
     )

@@ -94,3 +94,22 @@ def test_table_keyed_by_each_encoding_is_converted_and_undone(
     database.execute(f"TRUNCATE {later}")
     assert undo(policy).ok
     assert shape(database) == before
+
+
+def test_keys_of_different_lengths_are_compared_as_numbers(
+    database: Database, tmp_path: Path
+) -> None:
+    """As texts, 999,999,999 is greater than 1,700,000,000."""
+    database.execute("CREATE TABLE public.events (key bigint PRIMARY KEY)")
+    database.execute("INSERT INTO public.events VALUES (999999999), (1000000001), (1700000000)")
+    section = {
+        "table": "public.events",
+        "column": "key",
+        "encoding": "epoch_s",
+        "convert": "online",
+        "convert_when": {"larger_than": "1 kB"},
+    }
+    assert pipeline.apply(make_policy(tmp_path, database.url, section)).ok
+    names = "SELECT relname::text FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1"
+    first, *_ = [name for (name,) in database.execute(names) if name.startswith("events")]
+    assert first.startswith("events_2001_09_to_")

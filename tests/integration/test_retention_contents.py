@@ -159,6 +159,20 @@ def test_table_that_can_not_be_read_hides_no_other_one(filled: Database) -> None
     assert found == {old_oid: (OLDEST, NEWEST)}
 
 
+def test_keys_of_different_lengths_are_compared_as_numbers(filled: Database) -> None:
+    """As texts, 999,999,999 is greater than 1,000,000,001."""
+    filled.execute("CREATE TABLE public.numbered (key bigint PRIMARY KEY)")
+    filled.execute("INSERT INTO public.numbered VALUES (1000000001), (999999999), (1000000000)")
+    ((oid,),) = filled.execute("SELECT 'public.numbered'::regclass::oid::int8")
+    codec = KeyCodec(Encoding.EPOCH_S, "bigint", ZoneInfo("UTC"))
+    table = Keyed(oid, QualifiedName("public", "numbered"), "key", codec)
+    timeouts = Timeouts(timedelta(seconds=1), timedelta(seconds=5))
+    connection = connect(filled.url, application="test", timeouts=timeouts)
+    found = read_key_ranges(connection, [table], ())
+    connection.close()
+    assert found == {oid: ("2001-09-09T01:46:39+00:00", "2001-09-09T01:46:41+00:00")}
+
+
 def test_empty_partition_has_no_keys(filled: Database, tmp_path: Path) -> None:
     filled.execute(f"DELETE FROM {child(-5)}")
     filled.execute("VACUUM ANALYZE public.events")

@@ -206,9 +206,10 @@ def _read_keys(
     key, table = quote(seen.section.column), seen.name
     is_nullable = seen.key is not None and not seen.key.definition["not_null"]
     nulls = f"EXISTS (SELECT FROM ONLY {table} WHERE {key} IS NULL)" if is_nullable else "false"
+    # qualified: `ORDER BY key` alone would mean the result, which is text
     ends = (
-        f"(SELECT {key}::text FROM ONLY {table} WHERE {key} IS NOT NULL ORDER BY {key}{order}"
-        " LIMIT 1)"
+        f"(SELECT t.{key}::text FROM ONLY {table} AS t WHERE t.{key} IS NOT NULL"
+        f" ORDER BY t.{key}{order} LIMIT 1)"
         for order in ("", " DESC")
     )
     query = "SELECT {} AS first, {} AS last, {} AS has_nulls".format(*ends, nulls)

@@ -104,9 +104,10 @@ def _ranges(connection: Connection, tables: Sequence[Keyed]) -> list[tuple[int, 
 def _ends(table: Keyed) -> str:
     """Return the lowest and the highest key of a table as two columns."""
     key = quote(table.column)
+    # qualified: `ORDER BY key` alone would mean the result, which is text
     first = (
-        f"(SELECT {key}::pg_catalog.text FROM {table.relation} WHERE {key} IS NOT NULL"
-        f" ORDER BY {key}"
+        f"(SELECT t.{key}::pg_catalog.text FROM {table.relation} AS t WHERE t.{key} IS NOT NULL"
+        f" ORDER BY t.{key}"
     )
     return f"{first} LIMIT 1), {first} DESC LIMIT 1)"
 

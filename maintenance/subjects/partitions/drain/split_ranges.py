@@ -56,8 +56,8 @@ def _first_slot(
     key, only = quote(policy.column), "ONLY " if span.partition.tree is None else ""
     oldest = codec.literal(_OLDEST if policy.encoding is Encoding.NATIVE else _EPOCH)
     query = Asked(
-        f"SELECT {key}::pg_catalog.text AS first FROM {only}{span.partition.relation}"
-        f" WHERE {key} >= {oldest} ORDER BY {key} LIMIT 1"
+        f"SELECT t.{key}::pg_catalog.text AS first FROM {only}{span.partition.relation} AS t"
+        f" WHERE t.{key} >= {oldest} ORDER BY t.{key} LIMIT 1"
     )
     (answer,) = transact(context, table.properties.owner, [query])
     if not answer.rows:
