@@ -111,6 +111,7 @@ def test_all_five_systems_have_something_to_see_and_to_do(demo: Demo) -> None:
         "constraint_missing",
         "index_missing",
         "not_partitioned",
+        "setting_differs",
     }
     past = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass"
     assert demo.at_rest("learning_platform", past) == [(24 + 1 + 3 + 2,)], "two expired"

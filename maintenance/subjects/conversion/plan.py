@@ -276,18 +276,19 @@ def _small(seen: ConvertibleTable, limit: int) -> Finding:
 def _planned(seen: ConvertibleTable, action: Action, n_left: int) -> Finding:
     name = str(seen.name)
     begun = "has begun" if seen.helpers else "is planned"
+    promise = "the next apply or the nightly run does them"
     return Finding(
         FindingKind.NOT_PARTITIONED,
         Severity.WARN,
         name,
-        f"{name}: not partitioned; its conversion {begun}: {n_left} steps remain. Run maintenance"
-        " apply, or wait for the nightly run",
+        f"{name}: not partitioned; its conversion {begun}: {n_left} steps remain; {promise}",
         data={
             "relkind": seen.table.kind,
             "reasons": ["converting"],
             "steps_left": n_left,
             "estimated_s": action.detail["estimated_s"],
         },
+        promise=promise,
     )
 
 
