@@ -168,6 +168,23 @@ def _seen_kinds(run: RunContext, plans: Mapping[str, Plan]) -> frozenset[Finding
     return frozenset(looked_for - (blind - {FindingKind.MONITOR_BLIND}) - unread)
 
 
+def refuse_unknown_waves(policy: Policy, request: Request) -> None:
+    """Refuse waves that no declaration has.
+
+    Raises:
+        UsageError: with the waves that there are.
+    """
+    declared = policy.indexes.declarations if policy.indexes is not None else ()
+    known = {each.annotations.wave or 1 for each in declared}
+    unknown = sorted(set(request.waves) - known)
+    if unknown:
+        raise UsageError(
+            f"wave {unknown[0]}: no declaration of policy {policy.database.name} is of that wave",
+            hint=f"the policy has waves {', '.join(map(str, sorted(known))) or 'none'}",
+            reason="no_such_wave",
+        )
+
+
 def refuse_unnamed(policy: Policy, subjects: Iterable[Subject[Any]], request: Request) -> None:
     """Reject a request for a table that the policy does not name; asks no server.
 

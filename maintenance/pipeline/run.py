@@ -49,7 +49,12 @@ from maintenance.pipeline.gate import (
     who,
 )
 from maintenance.pipeline.inspection import unnamed
-from maintenance.pipeline.observe import Assessment, observe_and_plan, refuse_unnamed
+from maintenance.pipeline.observe import (
+    Assessment,
+    observe_and_plan,
+    refuse_unknown_waves,
+    refuse_unnamed,
+)
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
@@ -420,6 +425,7 @@ def _selected(only: Collection[str], policy: Policy, request: Request) -> list[S
     for subject in selected:
         subject.require(policy)
     refuse_unnamed(policy, selected, request)
+    refuse_unknown_waves(policy, request)
     return selected
 
 

@@ -168,6 +168,13 @@ def test_wave_that_was_not_chosen_waits(shop: Database, tmp_path: Path) -> None:
     assert kinds(report) == [(ActionKind.CREATE_INDEX, Outcome.DONE)]
 
 
+def test_wave_that_no_declaration_has_is_refused(shop: Database, tmp_path: Path) -> None:
+    policy = policy_for(shop, tmp_path, "-- wave: 2\nCREATE INDEX second ON orders (state);")
+    with pytest.raises(UsageError) as caught:
+        pipeline.plan(policy, request=pipeline.Request(waves=(7,)))
+    assert caught.value.reason == "no_such_wave"
+
+
 def test_index_of_a_partition_that_was_there_is_there_after_undo(
     shop: Database, tmp_path: Path
 ) -> None:
