@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from maintenance.names import QualifiedName, quote
+from maintenance.server.grants import Grants
 from maintenance.subjects.conversion.models import ConvertibleTable, Fact, Obstacle
 from maintenance.subjects.conversion.obstacles_of_references import obstacles_of_references
 from maintenance.subjects.conversion.obstacles_of_views import obstacles_of_views
@@ -15,12 +16,12 @@ _REPLACES_ROW = re.compile(
 )
 
 
-def obstacles_of_objects(seen: ConvertibleTable) -> Iterator[Obstacle]:
+def obstacles_of_objects(seen: ConvertibleTable, grants: Grants) -> Iterator[Obstacle]:
     """Yield the reasons that keys, indexes, code, views, publications and others give."""
     yield from _of_constraints(seen)
     yield from _of_indexes(seen)
     yield from _of_triggers(seen)
-    yield from obstacles_of_references(seen)
+    yield from obstacles_of_references(seen, grants)
     yield from obstacles_of_views(seen)
     yield from _of_publications(seen)
     yield from _of_owners(seen)

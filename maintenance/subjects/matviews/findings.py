@@ -7,7 +7,6 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import MatviewPolicy, Policy
-from maintenance.server.grants import right_to_act
 from maintenance.subjects.matviews.ddl import grant_statements, is_unindexed, owner_statements
 from maintenance.subjects.matviews.dependencies import in_circles, reads_of
 from maintenance.subjects.matviews.freshness import (
@@ -65,9 +64,7 @@ def _of_view(
     else:
         yield from _stale(section, view, now, right, verdict, is_late=is_late)
     if not view.may_refresh:
-        membership = right_to_act(
-            view.owner, seen.role, seen.superusers, f"MATERIALIZED VIEW {view.name}"
-        )
+        membership = seen.rights.right_to_act(view.owner, view.name, "MATERIALIZED VIEW")
         maintain = f"GRANT MAINTAIN ON {view.name} TO {quote(seen.role)}"
         yield _finding(
             FindingKind.PRIVILEGE_MISSING,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from maintenance.names import QualifiedName
+from maintenance.server.grants import Grants
 from maintenance.store.refresh import Refresh
 
 Counters = tuple[int, ...]
@@ -279,7 +280,7 @@ class MatviewsObservation:
         near: for names that do not exist, similar names.
         ownership: of views to create, and of those owned by this role.
         role: the role of the session.
-        superusers: all superuser roles.
+        rights: what may be granted to our role.
         database: the name of the database.
         known_since: when the first run with this policy began; None before it.
         uncreatable: views that do not exist, since the last attempt to create them failed.
@@ -302,7 +303,7 @@ class MatviewsObservation:
         default_factory=dict[QualifiedName, Ownership]
     )
     role: str = ""
-    superusers: frozenset[str] = frozenset()
+    rights: Grants = field(default_factory=Grants)
     database: str = ""
     known_since: datetime | None = None
     uncreatable: frozenset[QualifiedName] = frozenset()

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from maintenance.names import QualifiedName
+from maintenance.server.grants import Grants
 
 
 class Counted(NamedTuple):
@@ -111,7 +112,7 @@ class StatisticsObservation:
         baselines: recorded states of partitioned parents, by OID.
         foreign: partitions on other servers, at any depth, by the OID of the partitioned parent.
         failed: tables whose files could not be read, with the error.
-        superusers: all superuser roles.
+        rights: what may be granted to our role.
         made: relations that runs made or filled, and their tables, where the nightly run that
             analyzes them was not due since.
     """
@@ -127,7 +128,7 @@ class StatisticsObservation:
         default_factory=dict[int, tuple[ForeignPartition, ...]]
     )
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
-    superusers: frozenset[str] = frozenset()
+    rights: Grants = field(default_factory=Grants)
     made: frozenset[str] = frozenset()
 
     def leaves(self) -> dict[int, list[TableFacts]]:
