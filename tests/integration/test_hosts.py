@@ -26,7 +26,8 @@ CREATE TABLE public.events_old PARTITION OF public.events
   FOR VALUES FROM ('{EXPIRED.start:%F}Z') TO ('{EXPIRED.end:%F}Z');
 CREATE TABLE public.events_kept PARTITION OF public.events
   FOR VALUES FROM ('{KEPT.start:%F}Z') TO ('{KEPT.end:%F}Z');
-INSERT INTO public.events VALUES (1, '{EXPIRED.start:%F}Z', 'view'), (2, '{KEPT.start:%F}Z', 'view');
+INSERT INTO public.events
+  VALUES (1, '{EXPIRED.start:%F}Z', 'view'), (2, '{KEPT.start:%F}Z', 'view');
 CREATE TABLE public.users (id bigserial PRIMARY KEY, note text);
 CREATE TRIGGER touch BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.touch();
 INSERT INTO public.users (note) SELECT 'n' FROM generate_series(1, 500);
