@@ -30,6 +30,7 @@ class Host:
         attributes: of the administrator, beyond CREATEDB and CREATEROLE.
         of_group: of the group.
         owns: what belongs to the group instead of the administrator.
+        event_triggers: whether the host has some, with a function of the administrator.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Host:
     attributes: str = ""
     of_group: str = ""
     owns: tuple[str, ...] = ()
+    event_triggers: bool = False
 
     @property
     def statements(self) -> list[str]:
@@ -78,6 +80,7 @@ HOSTS = (
         "supabase",
         {"pg_monitor": 10, "pg_read_all_data": 15, "pg_signal_backend": 10},
         attributes="BYPASSRLS REPLICATION",
+        event_triggers=True,
     ),
     Host("render", {}),
 )
@@ -150,3 +153,15 @@ def _by_host(site: Site) -> Iterator[str]:
     yield f"ALTER DATABASE {quote(site.database.name)} OWNER TO {of_database}"
     if "SCHEMA" in host.owns:
         yield f"ALTER SCHEMA public OWNER TO {holder}"
+    if host.event_triggers:
+        yield _EVENT_TRIGGER.format(admin=admin)
+
+
+_EVENT_TRIGGER = """
+CREATE SCHEMA extensions;
+CREATE FUNCTION extensions.grant_access() RETURNS event_trigger LANGUAGE plpgsql
+  AS $$BEGIN RAISE EXCEPTION 'only for extensions'; END$$;
+ALTER FUNCTION extensions.grant_access() OWNER TO {admin};
+CREATE EVENT TRIGGER issue_access ON ddl_command_end WHEN TAG IN ('CREATE EXTENSION')
+  EXECUTE FUNCTION extensions.grant_access();
+"""

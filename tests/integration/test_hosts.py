@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maintenance.engine.findings import FindingKind
+from maintenance.engine.findings import Finding, FindingKind
 from maintenance.periods import Interval, period_of
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
@@ -34,6 +34,8 @@ INSERT INTO public.users (note) SELECT 'n' FROM generate_series(1, 500);
 CREATE VIEW public.notes AS SELECT note FROM public.users;
 CREATE MATERIALIZED VIEW public.mv AS SELECT count(*) AS n, 1 AS id FROM public.users;
 CREATE UNIQUE INDEX ON public.mv (id);
+ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
 """
 """The tables of an application, as the role that owns them creates them."""
 
@@ -151,7 +153,9 @@ def test_tables_of_the_administrator_are_handed_over_to_an_owner_role(
 
 
 @pytest.mark.pg(">= 18")
-@pytest.mark.parametrize("host", [h for h in HOSTS if h.name in ("cloud_sql", "render")], ids=str)
+@pytest.mark.parametrize(
+    "host", [h for h in HOSTS if h.name in ("cloud_sql", "render")], ids=lambda host: host.name
+)
 def test_what_only_the_host_may_grant_is_said_until_it_does(
     database: Database, tmp_path: Path, host: Host
 ) -> None:
@@ -163,6 +167,19 @@ def test_what_only_the_host_may_grant_is_said_until_it_does(
     assert missing(policy) == {"app"}
     database.execute(f"GRANT pg_monitor TO {site.maintenance.name}")
     assert missing(policy) == set()
+
+
+@pytest.mark.pg(">= 16")
+@pytest.mark.in_turn
+@per_host
+def test_row_security_is_bypassed_where_the_administrator_bypasses_it(
+    database: Database, host: Host
+) -> None:
+    site = open_site(host, database)
+    assert site.run(["CREATE ROLE maintenance LOGIN"]) == {}
+    refused = site.run(["ALTER ROLE maintenance BYPASSRLS"])
+    assert bool(refused) is (host.name not in {"azure", "supabase"})
+    assert set(refused.values()) <= {"42501"}
 
 
 @pytest.mark.pg("== 18")
@@ -184,6 +201,50 @@ def test_administrator_is_never_to_be_shared(
     (advice,) = grants["public.events"]
     database.execute(advice, role=site.admin)
     assert "public.events" not in missing(policy_of(site, tmp_path))
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    "host", [h for h in HOSTS if h.name == "supabase"], ids=lambda host: host.name
+)
+def test_published_table_is_converted_once_its_publication_has_the_owner_too(
+    database: Database, tmp_path: Path, host: Host
+) -> None:
+    site = open_site(host, database)
+    database.execute(PUBLISHED, role=site.admin)
+    assert site.run([*statements_of("owner_role"), *host.statements]) == {}
+    site.give_password(site.maintenance)
+    section = {"table": "log", "column": "at", "convert": "online"}
+    policy = make_policy(
+        tmp_path,
+        database.url_of(site.maintenance),
+        {**section, "convert_when": {"larger_than": "1 kB"}},
+    )
+    (held,) = of_kind(policy, FindingKind.NOT_PARTITIONED)
+    assert held.data["reasons"] == ["publication_owner"]
+    advice = re.search(r"Run (GRANT CREATE .*? OWNER TO \w+)", held.message)
+    assert advice is not None
+    database.execute(advice[1], role=site.admin)
+    report = pipeline.apply(policy)
+    assert report.ok, report.results
+    assert "convert_table" in {result.action.kind.value for result in report.results}
+    published = "SELECT tablename::text FROM pg_publication_tables"
+    assert database.execute(published) == [("log",)]
+    database.execute("INSERT INTO public.log VALUES (-1, now())", role=site.admin)
+
+
+PUBLISHED = """
+CREATE TABLE public.log (id bigint PRIMARY KEY, at timestamptz NOT NULL, note text);
+INSERT INTO public.log
+SELECT i, now() - i * interval '1 hour', 'n' FROM generate_series(1, 1000) AS i;
+CREATE PUBLICATION realtime WITH (publish_via_partition_root = true);
+ALTER PUBLICATION realtime ADD TABLE public.log;
+"""
+
+
+def of_kind(policy: Policy, kind: FindingKind) -> list[Finding]:
+    """The findings of a kind in a plan."""
+    return [f for f in pipeline.plan(policy).findings if f.kind is kind]
 
 
 def test_pages_show_the_files() -> None:
