@@ -65,17 +65,17 @@ def _of_view(
         yield from _stale(section, view, now, right, verdict, is_late=is_late)
     if not view.may_refresh:
         membership = seen.rights.right_to_act(view.owner, view.name, "MATERIALIZED VIEW")
-        maintain = f"GRANT MAINTAIN ON {view.name} TO {quote(seen.role)}"
+        maintain = f"GRANT MAINTAIN ON {view.name} TO {quote(seen.rights.role)}"
         yield _finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
             view.name,
-            f"role {seen.role} may not refresh it, because its owner is {view.owner}; run"
+            f"role {seen.rights.role} may not refresh it, because its owner is {view.owner}; run"
             f" {membership}, or on PostgreSQL 17 and later {maintain}",
             data={"grants": [membership], "suffices_from_17": maintain},
         )
     elif not view.lends:
-        grant = f"GRANT TEMPORARY ON DATABASE {quote(seen.database)} TO {quote(view.owner)}"
+        grant = f"GRANT TEMPORARY ON DATABASE {quote(seen.rights.database)} TO {quote(view.owner)}"
         yield _finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
@@ -220,7 +220,7 @@ def _rights(view: Matview, seen: MatviewsObservation) -> Iterator[tuple[str, tup
     if wanted is None:
         return
     if wanted.owner is not None and wanted.owner != view.owner:
-        ours = view.owner == seen.role
+        ours = view.owner == seen.rights.role
         risk = ", so each refresh runs its query with the rights of this role" if ours else ""
         yield (
             f"owner is {view.owner}, wanted {wanted.owner}{risk}",

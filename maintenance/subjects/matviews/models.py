@@ -279,9 +279,7 @@ class MatviewsObservation:
         labels: names of relations, by OID, for messages.
         near: for names that do not exist, similar names.
         ownership: of views to create, and of those owned by this role.
-        role: the role of the session.
-        rights: what may be granted to our role.
-        database: the name of the database.
+        rights: the role of the session, and what may be granted to it.
         known_since: when the first run with this policy began; None before it.
         uncreatable: views that do not exist, since the last attempt to create them failed.
     """
@@ -302,9 +300,7 @@ class MatviewsObservation:
     ownership: Mapping[QualifiedName, Ownership] = field(
         default_factory=dict[QualifiedName, Ownership]
     )
-    role: str = ""
     rights: Grants = field(default_factory=Grants)
-    database: str = ""
     known_since: datetime | None = None
     uncreatable: frozenset[QualifiedName] = frozenset()
 

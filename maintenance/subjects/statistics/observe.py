@@ -54,7 +54,6 @@ def observe(context: ObserveContext) -> StatisticsObservation:
     ]
     seen = StatisticsObservation(
         major=context.snapshot.server.major,
-        role=context.snapshot.server.role,
         rights=context.snapshot.server.grants,
         counts=settings.counts,
         freeze_max_age=settings.freeze_max_age,
