@@ -15,7 +15,7 @@ from typing import Any
 import click
 import yaml
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "docs/systems/demands.yaml"

@@ -4,26 +4,19 @@ import json
 import os
 import signal
 from datetime import datetime, timedelta
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
 import click
 
-from maintenance.cli.alerts import alerts, notify
 from maintenance.cli.batch import policy_of
-from maintenance.cli.by_hand import analyze, refresh, vacuum
-from maintenance.cli.explain import explain
-from maintenance.cli.history import history
-from maintenance.cli.init import init
 from maintenance.cli.json_output import (
     applied_document,
     check_document,
     plan_document,
     status_document,
 )
-from maintenance.cli.metrics import metrics
-from maintenance.cli.modes import approve, pause, resume
 from maintenance.cli.options import (
     FILE,
     NOW,
@@ -42,8 +35,6 @@ from maintenance.cli.text_output import (
     render_restored,
     render_status,
 )
-from maintenance.cli.undo import undo
-from maintenance.cli.watch import watch
 from maintenance.engine.saved_plan import ReviewedPlan, read_reviewed
 from maintenance.engine.scope import Request
 from maintenance.errors import MaintenanceError, UsageError
@@ -66,8 +57,41 @@ PLAN_FILE = click.Path(path_type=Path)
 CLOCK_OVERRIDE = "MAINTENANCE_ALLOW_CLOCK_OVERRIDE"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("maintenance"))
+COMMANDS = {
+    "alerts": "alerts",
+    "analyze": "by_hand",
+    "approve": "modes",
+    "explain": "explain",
+    "history": "history",
+    "init": "init",
+    "metrics": "metrics",
+    "notify": "alerts",
+    "pause": "modes",
+    "refresh": "by_hand",
+    "resume": "modes",
+    "undo": "undo",
+    "vacuum": "by_hand",
+    "watch": "watch",
+}
+"""Commands of other modules, each with its module; loaded when the command is used."""
+
+
+class Commands(click.Group):
+    """A group that loads a command when it is used: most of a short command is imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted."""
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name, None if there is none."""
+        if cmd_name in COMMANDS:
+            return getattr(import_module(f"maintenance.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="maintenance")
 def cli() -> None:
     """Unattended PostgreSQL maintenance."""
 
@@ -294,10 +318,3 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         return read_reviewed(file.read_text("utf-8"), str(file))
     except (OSError, ValueError) as exc:
         raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
-
-
-for command in (
-    *(alerts, analyze, approve, explain, history, init, metrics, notify, pause, refresh, resume),
-    *(undo, vacuum, watch),
-):
-    cli.add_command(command)

@@ -25,7 +25,7 @@ PATIENCE_S = 20.0
 """Time from SIGINT to SIGQUIT, and from SIGQUIT to SIGKILL."""
 
 AT_ONCE = b"at once"
-"""Written to the pipe before it is closed: start with SIGQUIT."""
+"""Written to the pipe at once: start with SIGQUIT."""
 
 
 def command(
@@ -64,7 +64,8 @@ def _main(owner: str, patience_s: str, *program: str) -> int:
 
 def _end_with_asker(child: "subprocess.Popen[bytes]", patience_s: float) -> None:
     # Unbuffered: a thread in a buffered read makes the interpreter abort at its exit.
-    asked = b"".join(iter(lambda: os.read(0, 64), b""))
+    # One read: a fork of the asker may hold a copy of the pipe, so that its end never comes.
+    asked = os.read(0, 64)
     order = [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]
     for number in order[1:] if asked == AT_ONCE else order:
         child.send_signal(number)

@@ -1,7 +1,11 @@
 """Base class of policy sections, and the errors that refuse a value."""
 
+import ast
+import inspect
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any, cast, get_args
 
 from pydantic import (
@@ -98,7 +102,6 @@ class Section(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     @model_validator(mode="before")
@@ -119,6 +122,7 @@ class Section(BaseModel):
         """Describe every key, and accept an empty section as the loader does."""
         described = handler.resolve_ref_schema(handler(schema))
         keys = described["properties"]
+        about = _docstrings(cls)
         for key, field in keys_of(cls).items():
             if _may_be_empty(field) and not field.is_required() and "anyOf" not in keys[key]:
                 keys[key] = _or_null(keys[key])
@@ -126,8 +130,29 @@ class Section(BaseModel):
                 keys[key]["anyOf"].append({"type": ["boolean", "string"], "enum": [False, "off"]})
             if isinstance(field.default, Section):
                 keys[key]["default"] = {}
-            keys[key]["description"] = field.description
+            keys[key]["description"] = about[key]
         return described
+
+
+def _docstrings(section: type[Section]) -> dict[str, str]:
+    """Return the docstring below each key.
+
+    pydantic's `use_attribute_docstrings` reads them too, but on every start of the program.
+    """
+    return {
+        section.model_fields[target.id].alias or target.id: inspect.cleandoc(text)
+        for part in reversed(section.__mro__)
+        if issubclass(part, Section)
+        for key, below in pairwise(_body(part))
+        if isinstance(key, ast.AnnAssign) and isinstance(target := key.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if isinstance(text := below.value.value, str)
+    }
+
+
+def _body(section: type[Section]) -> list[ast.stmt]:
+    (parsed,) = ast.parse(dedent(inspect.getsource(section))).body
+    return cast("ast.ClassDef", parsed).body
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:

@@ -24,7 +24,7 @@ from maintenance.archives import (
     write_archive,
 )
 from maintenance.archives.manifest import seal_of
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.server.session import Connection
 from tests.archives import CREATE_EVENTS, EVENTS, FILL_EVENTS, a_place, identify, the_facts

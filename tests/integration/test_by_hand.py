@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.scope import Request
 from maintenance.errors import UsageError
 from maintenance.names import QualifiedName

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.partition_set.expected import horizon
 from maintenance.policy import load_policy
 from tests.builders import Database

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.actions import ActionKind, HeldBy
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind

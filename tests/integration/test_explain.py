@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.notify import notify
 from maintenance.policy import Policy

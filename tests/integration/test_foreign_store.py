@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.pipeline import run as pipeline
 from tests.builders import Database, Role
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy, write_policy

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.scope import Request
 from maintenance.monitoring import observe_overview
 from maintenance.names import QualifiedName

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from maintenance.alerts.heartbeat import call
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from tests.builders import Database
 from tests.impostors import Talk, be_silent, drip, hang_up, impostor, pour, say
 from tests.policies import write_policy

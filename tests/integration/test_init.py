@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.target import Target

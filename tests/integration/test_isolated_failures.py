@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from maintenance.catalog import observe as catalog_observe
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import quote
 from maintenance.pipeline import notify

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.orchestration.matview_assets import outcome_of
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.scope import Request

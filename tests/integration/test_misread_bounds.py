@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.partition_key import Encoding, KeyCodec, KeyEncoding, Snowflake
 from maintenance.periods import Interval, Period, period_of

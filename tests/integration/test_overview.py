@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from prometheus_client.parser import text_string_to_metric_families
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.findings import FindingKind
 from maintenance.monitoring import Level, assess_health, observe_overview
 from maintenance.orchestration.build import build

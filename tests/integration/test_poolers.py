@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.errors import UnreachableError
 from maintenance.server.session import connect
 from tests.builders import Database, Role

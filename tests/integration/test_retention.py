@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.ddl.marks import marked, read_mark, set_comment
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import executor

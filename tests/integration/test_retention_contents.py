@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind

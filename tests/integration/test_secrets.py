@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from psycopg import sql
 
 from maintenance import redaction
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.orchestration.build import build
 from maintenance.policy.urls import UrlError, check_postgres, check_url
 from tests.builders import Database, Role

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.engine.actions import LockMode
 from maintenance.errors import UnreachableError
 from maintenance.server.session import (

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from maintenance.cli import cli
+from maintenance.cli.commands import cli
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.target import Target
