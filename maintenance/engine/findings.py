@@ -258,6 +258,16 @@ class FindingKind(StrEnum):
         is_of_declaration=True,
         reads=(Reading.QUERIES,),
     )
+    QUERY_NOT_PRUNED = _kind(
+        "query_not_pruned", INDEXES, is_of_declaration=True, reads=(Reading.QUERIES,)
+    )
+    QUERY_PLANNING_SLOW = _kind(
+        "query_planning_slow",
+        INDEXES,
+        unit=Unit.MILLISECONDS,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
+    )
     INDEX_DUPLICATE = _kind(
         "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
     )

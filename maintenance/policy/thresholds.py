@@ -238,6 +238,8 @@ class IndexesPolicy(Section):
     targets: Annotated[dict[str, Duration], Field(strict=False)] = Field(default_factory=dict)
     """How long declared queries may take, by name: the 95th percentile of their calls, as
     pg_stat_statements has them."""
+    planning_time: Duration = as_written("50 ms")
+    """How long the server may take to plan a declared query: the shortest of several times."""
     declared: SqlSource | None = None
     """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
     columns."""

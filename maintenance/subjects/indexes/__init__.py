@@ -20,7 +20,9 @@ from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.declared import apply
 from maintenance.subjects.indexes.declared.observe import observe_declared
+from maintenance.subjects.indexes.declared.partition_findings import partitions_json
 from maintenance.subjects.indexes.declared.plan import plan_declared, unfinished_rollouts
+from maintenance.subjects.indexes.declared.pruning import PARTITIONS_READ
 from maintenance.subjects.indexes.declared.query_findings import query_findings
 from maintenance.subjects.indexes.declared.query_observation import (
     QueriesObservation,
@@ -132,8 +134,9 @@ class Indexes(Subject[IndexesObservation]):
 
 
 def _facts(queries: QueriesObservation) -> Mapping[str, Any]:
-    share = queries.share()
-    return {DECLARED_QUERIES: share.as_json()} if share.queries else {}
+    share, reads = queries.share(), partitions_json(queries.planned)
+    facts: dict[str, Any] = {DECLARED_QUERIES: share.as_json()} if share.queries else {}
+    return facts | ({PARTITIONS_READ: reads} if reads else {})
 
 
 def _chosen(action: Action, request: Request) -> Action:
