@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
 
+from maintenance.demo.cluster import SUPERUSER
 from maintenance.demo.postgres import PostgresServer, embedded_binaries, system_binaries
 from maintenance.demo.programs import version_of
 from maintenance.errors import MaintenanceError
@@ -26,9 +28,11 @@ from tests.builders import (
     Database,
     Role,
     cloned,
+    in_maintenance_database,
     make_role,
     make_template,
     make_template_with_store,
+    quickly_verified,
     server_folder,
     unique,
 )
@@ -80,8 +84,17 @@ class Servers:
             self.running[major] = PostgresServer(
                 binaries, self.folder / str(major), fsync=False, settings=_settings(major)
             )
+            self.running[major].start()
+            _quicken_connections(self.running[major])
         self.running[major].start()  # also after a test that stopped or crashed it
         return self.running[major]
+
+
+def _quicken_connections(server: PostgresServer) -> None:
+    password = urlsplit(server.url()).password
+    assert password
+    verifier = quickly_verified(password)
+    in_maintenance_database(server, f"ALTER ROLE {SUPERUSER} PASSWORD '{verifier}'")
 
 
 def _settings(major: int) -> dict[str, str]:
