@@ -57,8 +57,8 @@ class Scenario:
         lay_out: what is laid out besides; once.
         prepare: what a clone does not have from its template: counters, files, keys of a cache.
         work: the run; raises if an action fails.
-        again: how an operator runs it again; the same, if None.
-        left: what the run has still to do; a sign that it has not.
+        is_settled: whether nothing is left to do; else there is no action in the next plan.
+        now: the time of the run; that of the clock where what it does is dated by the server.
     """
 
     name: str
@@ -71,13 +71,14 @@ class Scenario:
     is_settled: Callable[[Policy], bool] | None = None
     request: Request = EVERYTHING
     only: tuple[str, ...] = ()
+    now: datetime | None = NOW
 
     def run(self, policy: Policy) -> pipeline.Report | None:
         """Run it once, and return its report."""
         if self.work is not None:
             self.work(policy)
             return None
-        return pipeline.apply(policy, now=NOW, only=self.only, request=self.request)
+        return pipeline.apply(policy, now=self.now, only=self.only, request=self.request)
 
     def run_through(self, policy: Policy) -> None:
         """Run it, and raise if an action fails."""
@@ -91,7 +92,7 @@ class Scenario:
         if self.is_settled is not None:
             return self.is_settled(policy)
         request = self.request.carried_out
-        return not pipeline.plan(policy, now=NOW, only=self.only, request=request).plan.actions
+        return not pipeline.plan(policy, now=self.now, only=self.only, request=request).plan.actions
 
 
 def partitions(**section: Any) -> Policies:
@@ -124,7 +125,23 @@ SUMMER = "".join(
     " FROM generate_series(1, 300) n;"
     for month in (6, 7)
 )
+KEPT = """
+CREATE TABLE public.events_2099_11 PARTITION OF public.events
+  FOR VALUES FROM ('2099-11-01 00:00+00') TO ('2099-12-01 00:00+00');
+INSERT INTO public.events
+  SELECT n, '2099-11-02 00:00+00'::timestamptz + n * interval '1 minute'
+  FROM generate_series(1, 500) n;
+"""
 DEFAULT = "CREATE TABLE public.events_default PARTITION OF public.events DEFAULT;"
+
+CONVERTED = """
+CREATE TABLE public.events (
+  id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(), note text);
+CREATE INDEX ON public.events (at);
+INSERT INTO public.events
+  SELECT n, '2026-11-20 00:00+00'::timestamptz - n * interval '1 hour', 'n' || n
+  FROM generate_series(1, 2000) n;
+"""
 
 # Retention
 
@@ -135,7 +152,7 @@ def retiring(folder: Path, url: str, _cache: str) -> Policy:
         "action": "archive_then_drop",
         "archive": {"url": str(folder / "archive")},
     }
-    section = {**EVENTS, "premake": 2, "start": "2026-11", "retention": retention}
+    section = {**EVENTS, "premake": 2, "retention": retention}
     return make_policy(folder, url, section, locks=PATIENT)
 
 
@@ -452,21 +469,23 @@ SCENARIOS = (
         "conversion",
         frozenset({K.CONVERT_TABLE}),
         partitions(**{k: v for k, v in conversions.EVENTS.items() if k not in EVENTS}, premake=2),
-        conversions.PLAIN,
+        CONVERTED,
         only=("conversion", "partitions"),
     ),
     Scenario(
         "retention",
         frozenset({K.ARCHIVE_PARTITION, K.DETACH_PARTITION, K.DROP_PARTITION}),
         retiring,
-        CREATE_EVENTS + ";" + NOVEMBER + HORIZON + SUMMER,
+        CREATE_EVENTS + ";" + SUMMER + KEPT,
+        now=None,
         only=("retention",),
     ),
     Scenario(
         "finalize",
         frozenset({K.FINALIZE_DETACH}),
         retiring,
-        CREATE_EVENTS + ";" + NOVEMBER + HORIZON + SUMMER,
+        CREATE_EVENTS + ";" + SUMMER + KEPT,
+        now=None,
         lay_out=leave_detach_pending,
         only=("retention",),
     ),
