@@ -54,6 +54,7 @@ from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.orchestration.rollout_assets import has_declarations, indexes_asset
 from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
+from maintenance.orchestration.table_jobs import table_jobs
 from maintenance.orchestration.undo_job import undo_job
 from maintenance.orchestration.watch_sensor import watch_sensors
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
@@ -151,7 +152,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         *([restore_job(policy)] if archived else []),
         *([convert_job(policy)] if converts(policy) else []),
         *([undo_job(policy)] if has_declarations(policy) or converts(policy) else []),
-        *([*alert_jobs(policy), *_mode_jobs(policy)] if shown or reviewed else []),
+        *(_of_every_database(policy) if shown or reviewed else []),
     ]
     return dg.Definitions(
         assets=[
@@ -169,9 +170,10 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     )
 
 
-def _mode_jobs(policy: Policy) -> list[dg.JobDefinition]:
+def _of_every_database(policy: Policy) -> list[dg.JobDefinition]:
     retired = any(terms_of(section) is not None for section in policy.partitions)
-    return [pause_job(policy), *([approve_job(policy)] if retired else [])]
+    approvals = [approve_job(policy)] if retired else []
+    return [*alert_jobs(policy), *table_jobs(policy), pause_job(policy), *approvals]
 
 
 def _computed(policy: Policy) -> list[dg.AssetsDefinition]:
