@@ -52,6 +52,7 @@ from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.orchestration.rollout_assets import has_declarations, indexes_asset
+from maintenance.orchestration.rollout_watch import rollout_watch_job, rollout_watch_sensor
 from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.orchestration.table_jobs import table_jobs
@@ -121,12 +122,15 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         *(archives_asset(policy, section, archive, now) for section, archive in archived),
     ]
     jobs = [archives(policy, section) for section, _ in archived]
-    schedules = monthly(policy)
+    schedules, sensors = monthly(policy), list[dg.SensorDefinition]()
     whole = [*([inventory_asset(policy)] if sections else []), *health_assets(policy)]
     if policy.statistics is not None:
         whole.append(statistics_asset(policy))
     if has_declarations(policy):
         whole.append(indexes_asset(policy))
+        job = rollout_watch_job(policy)
+        jobs.append(job)
+        sensors.append(rollout_watch_sensor(policy, job))
         if policy.schedules.index_rollout == "never":
             jobs.append(index_rollout(policy))
         else:
@@ -140,9 +144,10 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     computed = _computed(policy)
     views = [matviews_asset(policy)] if policy.matviews else []
     refreshed = [*refreshes(policy), *_nightly(policy, [*whole, *computed])]
-    watched = [staleness_sensor(policy, refreshed)] if views or policy.stale_analytics else []
+    if views or policy.stale_analytics:
+        sensors.append(staleness_sensor(policy, refreshed))
     if policy.bloat is not None:
-        watched.append(bloat_sensor(policy, policy.bloat))
+        sensors.append(bloat_sensor(policy, policy.bloat))
     sources = sorted(tables_read(policy) | tables_watched(policy))
     # The weekly assets are not upstream: before the first review Dagster would wait for them.
     shown = [key for made in (*whole, *views, *computed) for key in made.keys]
@@ -166,7 +171,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         ],
         schedules=[*schedules, *refreshed, *([digest(policy)] if summary else [])],
         jobs=[*jobs, *by_hand],
-        sensors=watched,
+        sensors=sensors,
     )
 
 
