@@ -22,6 +22,7 @@ from maintenance.subjects.indexes.candidates.models import (
     TableColumn,
 )
 from maintenance.subjects.indexes.candidates.propose import LEAST_PAGES, Proposal, propose, serves
+from maintenance.subjects.indexes.candidates.selection import is_useful, merged
 from maintenance.subjects.indexes.candidates.slow_statements import plannable
 from maintenance.subjects.indexes.declared.plan_conditions import (
     ColumnUse,
@@ -223,6 +224,38 @@ def test_texts_of_the_server_are_made_plannable() -> None:
 def test_what_is_not_one_query_that_reads_is_refused(text: str) -> None:
     with pytest.raises(QueryFilesError):
         parse_select(text, "q")
+
+
+def useful(**more: Any) -> bool:
+    statement = SlowStatement("abc", "", "", 5, 90, 450)
+    served = ServedStatement(statement, **more)
+    return is_useful(candidate(statements=(served,), is_proven="gain" in more))
+
+
+def test_proven_ones_need_a_gain_and_others_a_likely_use() -> None:
+    assert useful(gain=Gain(100, 50), is_tried=True)
+    assert not useful(gain=Gain(100, 51), is_tried=True)
+    assert not useful(is_tried=True, is_selective=True)
+    assert useful(is_selective=True)
+    assert not useful()
+
+
+def test_shorter_candidate_is_part_of_the_longer_one() -> None:
+    short, long = (Shape(ORDERS, tuple(map(KeyColumn, each))) for each in ("a", "ab"))
+    other = Shape(ORDERS, (KeyColumn("a"),), ("NOT done",))
+    statements = [SlowStatement(key, "", "", 5, 90, 450) for key in "xyz"]
+    served = [ServedStatement(each) for each in statements]
+    found = merged(
+        [
+            (Proposal(short), served[0], 10),
+            (Proposal(long), served[1], 20),
+            (Proposal(other), served[2], None),
+            (Proposal(long), served[0], 20),
+        ]
+    )
+    told = {each.shape: [one.statement.key for one in each.statements] for each in found}
+    assert told == {long: ["y", "x"], other: ["z"]}
+    assert next(each for each in found if each.shape == long).size_bytes == 20
 
 
 def test_types_of_casts_are_named() -> None:

@@ -92,7 +92,7 @@ def _reordered(candidate: Candidate) -> str:
 
 def _proof(candidate: Candidate) -> str:
     if not candidate.is_proven:
-        return "not proven, since HypoPG is not in this database"
+        return "not proven: HypoPG is not in this database, or can't pretend it"
     size = candidate.size_bytes
     of = f", {readable_size(size)}" if size is not None else ""
     return f"by HypoPG the planner expects {candidate.gain:,.1f} times less cost{of}"

@@ -159,11 +159,13 @@ class ServedStatement(NamedTuple):
 
     Attributes:
         gain: None if it was not proven.
+        is_tried: whether HypoPG could pretend the candidate.
         is_selective: whether the planner expects few rows, so that an index is likely to pay.
     """
 
     statement: SlowStatement
     gain: Gain | None = None
+    is_tried: bool = False
     is_selective: bool = False
 
     def as_json(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ owner of its first table, read-only, only if it is one SELECT, and if all code t
 to that owner or to a superuser.
 """
 
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, parse_s
 from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.indexes.candidates.models import (
-    LEAST_GAIN,
     NO_CANDIDATES,
     Candidate,
     CandidatesObservation,
@@ -37,6 +37,7 @@ from maintenance.subjects.indexes.candidates.models import (
     create_index,
 )
 from maintenance.subjects.indexes.candidates.propose import LEAST_PAGES, Proposal, propose
+from maintenance.subjects.indexes.candidates.selection import is_useful, merged
 from maintenance.subjects.indexes.candidates.slow_statements import read_slow_statements
 from maintenance.subjects.indexes.declared.models import DeclaredObservation, State
 from maintenance.subjects.indexes.declared.plan_conditions import Scan, read_scans
@@ -68,6 +69,8 @@ MOST = 10
 """So many candidates are told, those that save most time."""
 _NAMES = 5
 """So many names are tried for each."""
+_READS_TABLES = re.compile(r"_to_xml(?:schema|_and_xmlschema)?\Z")
+"""Stable functions, which the planner may run, that read a relation by its name, with its code."""
 _NO_PRUNING = "SET LOCAL enable_partition_pruning = off"
 """The parameters have no values, with which no partition would be read."""
 
@@ -147,8 +150,8 @@ class _Looking:
         with OwnerSessions() as sessions:
             planned = list(self._planned(slow.statements, sessions))
             wanted = list(self._wanted(planned))
-            found = _merged(self._proven(wanted, hypopg, sessions))
-        useful = [each for each in found if _is_useful(each, is_proven=hypopg is not None)]
+            found = merged(self._proven(wanted, hypopg, sessions))
+        useful = [each for each in found if is_useful(each)]
         useful.sort(key=lambda each: (-each.saved_ms, each.shape))
         return CandidatesObservation(
             n_statements=len(slow.statements),
@@ -167,7 +170,9 @@ class _Looking:
         queries = list(self._parsed(statements))
         unsafe = self._unsafe_types(queries)
         for found in find_queries(self._connection, queries, self._limits):
-            if unsafe.intersection(each.name for each in found.query.types):
+            if any(_READS_TABLES.search(each.name) for each in found.query.functions):
+                self._not_planned[NotPlanned.RIGHTS] += 1
+            elif unsafe.intersection(each.name for each in found.query.types):
                 self._not_planned[NotPlanned.TYPES] += 1
             elif found.failure is not None:
                 is_of_rights = found.failure.reason in (NotRun.RIGHTS, NotRun.VOLATILE)
@@ -275,12 +280,13 @@ class _Looking:
         for same in by_statement.values():
             planned = same[0].planned
             gains: Mapping[Shape, tuple[Gain | None, int | None]] = {}
-            if hypopg is not None:
+            if hypopg is not None and time.monotonic() < self._until:
                 shapes = [each.proposal.shape for each in same]
                 gains = self._gains(planned, shapes, hypopg, sessions)
             for _, proposal in same:
                 gain, size = gains.get(proposal.shape, (None, None))
-                served = ServedStatement(planned.statement, gain, proposal.is_selective)
+                is_tried = proposal.shape in gains
+                served = ServedStatement(planned.statement, gain, is_tried, proposal.is_selective)
                 yield proposal, served, size
 
     def _gains(
@@ -354,51 +360,3 @@ def _distinct(known: float | None, rows: float) -> float | None:
     if known is None or known == 0:
         return None
     return known if known > 0 else -known * max(rows, 1)
-
-
-def _merged(
-    found: Iterator[tuple[Proposal, ServedStatement, int | None]],
-) -> list[Candidate]:
-    """Return the candidates, each with all its statements, without those that others begin with."""
-    statements: dict[Shape, list[ServedStatement]] = defaultdict(list)
-    sizes: dict[Shape, int] = {}
-    instead: dict[Shape, PresentIndex] = {}
-    for proposal, served, size in found:
-        statements[proposal.shape].append(served)
-        if size is not None:
-            sizes[proposal.shape] = size
-        if proposal.instead_of is not None:
-            instead[proposal.shape] = proposal.instead_of
-    for shape in sorted(statements, key=lambda each: len(each.columns)):
-        longer = next((each for each in statements if _begins_with(each, shape)), None)
-        if longer is not None:
-            known = {each.statement.key for each in statements[longer]}
-            more = statements.pop(shape)
-            statements[longer] += [each for each in more if each.statement.key not in known]
-    return [
-        Candidate(
-            shape,
-            "",
-            tuple(sorted(served, key=lambda each: -each.statement.total_ms)),
-            instead.get(shape),
-            sizes.get(shape),
-            is_proven=any(each.gain is not None for each in served),
-        )
-        for shape, served in statements.items()
-    ]
-
-
-def _begins_with(longer: Shape, shape: Shape) -> bool:
-    n = len(shape.columns)
-    return (
-        longer != shape
-        and (longer.table, longer.conditions) == (shape.table, shape.conditions)
-        and longer.columns[:n] == shape.columns
-    )
-
-
-def _is_useful(candidate: Candidate, *, is_proven: bool) -> bool:
-    """Whether a candidate is told: proven, or, without HypoPG, likely."""
-    if is_proven:
-        return candidate.gain >= LEAST_GAIN
-    return any(each.is_selective for each in candidate.statements)
