@@ -207,7 +207,8 @@ def test_what_the_demo_adapts_is_in_the_policies(tmp_path: Path) -> None:
     for policy in systems.load(tmp_path):
         original = (ROOT / "policies" / policy.path.name).read_text()
         is_adapted = policy.path.read_text() != original
-        assert is_adapted == (policy.database.name == "nova")
+        assert is_adapted == (policy.database.name in ("learning_platform", "nova"))
+        assert policy.database.replicas == ()
 
 
 def test_policy_with_a_literal_url_is_refused(tmp_path: Path) -> None:
