@@ -52,21 +52,17 @@ def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
     """Change bytes: a flipped bit, a cut end, noise, a doubled or moved part, another encoding."""
     at = rng.randrange(len(content) or 1)
     end = at + rng.randint(1, 60)
-    match rng.randrange(7):
-        case 0:
-            flipped = bytes([content[at] ^ (1 << rng.randrange(8))]) if content else b""
-            return content[:at] + flipped + content[at + 1 :]
-        case 1:
-            return content[:at]
-        case 2:
-            return content[:at] + rng.randbytes(rng.randint(1, 50)) + content[end:]
-        case 3:
-            return content[:end] + content[at:]
-        case 4:
-            rest = content[:at] + content[end:]
-            place = rng.randrange(len(rest) or 1)
-            return rest[:place] + content[at:end] + rest[place:]
-        case 5:
-            return content.decode(errors="replace").encode(rng.choice(("utf-16", "utf-32")))
-        case _:
-            return b"\xef\xbb\xbf" * rng.randint(1, 2) + content
+    rest = content[:at] + content[end:]
+    place = rng.randrange(len(rest) or 1)
+    flipped = bytes([content[at] ^ (1 << rng.randrange(8))]) if content else b""
+    return rng.choice(
+        (
+            content[:at] + flipped + content[at + 1 :],
+            content[:at],
+            content[:at] + rng.randbytes(rng.randint(1, 50)) + content[end:],
+            content[:end] + content[at:],
+            rest[:place] + content[at:end] + rest[place:],
+            content.decode(errors="replace").encode(rng.choice(("utf-16", "utf-32"))),
+            b"\xef\xbb\xbf" * rng.randint(1, 2) + content,
+        )
+    )
