@@ -329,7 +329,7 @@ def _port_of(connection: Any) -> int:
         return 0
     with socket.socket(fileno=os.dup(connection.fileno())) as own:
         name: Any = own.getsockname()
-        return int(name[1]) if isinstance(name, tuple) else 0
+        return int(name[1]) if name and not isinstance(name, str) else 0
 
 
 def _act(
