@@ -15,6 +15,7 @@ class ActionKind(StrEnum):
 
     CONVERT_TABLE = "convert_table"
     CREATE_PARTITION = "create_partition"
+    ATTACH_PARTITION = "attach_partition"
     CREATE_DEFAULT = "create_default"
     DRAIN_DEFAULT = "drain_default"
     SWAP_DEFAULT = "swap_default"
@@ -63,6 +64,7 @@ RECURRING = frozenset({ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE})
 BY_STEPS = frozenset(
     {
         ActionKind.CREATE_PARTITION,
+        ActionKind.ATTACH_PARTITION,
         ActionKind.CREATE_DEFAULT,
         ActionKind.SWAP_DEFAULT,
         ActionKind.REPAIR_PARTITION,
@@ -178,6 +180,8 @@ class Step:
             nothing for it to do.
         kept_if: of a step that undoes: an SQL expression for why its action is not undone at all,
             as text; null if it can be.
+        copies: of a step that undoes: relations of which it or a later step writes a copy, so
+            that as much disk must be free.
         is_long: whether its statements read or rewrite all rows, and so take as long as they need
             once they have the locks. Those locks are waited for within the timeouts all the same.
     """
@@ -192,6 +196,7 @@ class Step:
     removes: str | None = None
     when: str | None = None
     kept_if: str | None = None
+    copies: tuple[str, ...] = ()
     is_long: bool = False
 
     @property

@@ -16,7 +16,8 @@ NO_CODE = "it evaluates nothing that an owner wrote"
 ACTIONS: dict[ActionKind, tuple[str, str]] = {
     ActionKind.CONVERT_TABLE: (AS_OWNER, "its DDL; CREATE INDEX and ANALYZE by the server"),
     ActionKind.CREATE_PARTITION: (AS_OWNER, "ATTACH evaluates constants in CHECKs and indexes"),
-    ActionKind.CREATE_DEFAULT: (AS_OWNER, "ATTACH, too"),
+    ActionKind.ATTACH_PARTITION: (AS_OWNER, "the same"),
+    ActionKind.CREATE_DEFAULT: (AS_OWNER, "the same"),
     ActionKind.DRAIN_DEFAULT: (AS_OWNER, "rows pass through CHECKs, generated columns, domains"),
     ActionKind.SWAP_DEFAULT: (AS_OWNER, "ATTACH"),
     ActionKind.SPLIT_PARTITION: (AS_OWNER, "rows pass through the same as in a drain"),
@@ -74,6 +75,7 @@ SENDERS = {
     "server/undecodable_names.py": CATALOG,
     "server/upserts.py": "reads the counters of statements",
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
+    "subjects/indexes/candidates/slow_statements.py": "reads pg_stat_statements, an extension's",
     "subjects/indexes/declared/query_observe.py": CATALOG,
     "subjects/indexes/declared/query_session.py": AS_OWNER,
     "subjects/indexes/declared/preflight.py": ROWS,
