@@ -348,15 +348,18 @@ ALTER TABLE public.orders ADD COLUMN twice numeric GENERATED ALWAYS AS (amount *
 """
 
 
-def declaring(folder: Path, url: str, _cache: str) -> Policy:
-    (folder / "declared.sql").write_text(DECLARED)
-    indexes = {
-        "declared": "declared.sql",
-        "allow_drop": True,
-        "allow_rewrite": True,
-        "preflight": {"free_disk": "1 MB"},
-    }
-    return make_policy(folder, url, indexes=indexes, locks=PATIENT)
+def declaring(declared: str = DECLARED) -> Policies:
+    def policy(folder: Path, url: str, _cache: str) -> Policy:
+        (folder / "declared.sql").write_text(declared)
+        indexes = {
+            "declared": "declared.sql",
+            "allow_drop": True,
+            "allow_rewrite": True,
+            "preflight": {"free_disk": "1 MB"},
+        }
+        return make_policy(folder, url, indexes=indexes, locks=PATIENT)
+
+    return policy
 
 
 def break_index(database: Database, _folder: Path) -> None:
@@ -369,7 +372,7 @@ def break_index(database: Database, _folder: Path) -> None:
 
 def roll_out(database: Database, folder: Path) -> None:
     break_index(database, folder)
-    report = pipeline.apply(declaring(folder, database.url, ""), now=NOW, only=["indexes"])
+    report = pipeline.apply(declaring()(folder, database.url, ""), now=NOW, only=["indexes"])
     assert report.ok, [r.error for r in report.results]
 
 
@@ -558,7 +561,7 @@ SCENARIOS = (
                 K.ADD_COLUMN,
             }
         ),
-        declaring,
+        declaring(),
         ORDERS,
         lay_out=break_index,
         only=("indexes",),
@@ -566,7 +569,7 @@ SCENARIOS = (
     Scenario(
         "undo",
         frozenset({K.UNDO}),
-        declaring,
+        declaring(),
         ORDERS,
         lay_out=roll_out,
         work=take_back,
