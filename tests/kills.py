@@ -6,7 +6,9 @@ The run is a process of its own, so that nothing of it is tidied up afterwards.
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -22,33 +24,47 @@ _OURS = "SELECT pid FROM pg_stat_activity WHERE starts_with(application_name, 'm
 COME_THROUGH = 0
 KILLED = 9
 
-Kill = Callable[[Database], object]
-"""What happens before the statement, in the process that sends it."""
+Kill = Callable[[Database, int], object]
+"""What happens before the statement, to the database or to the process that is to send it."""
 
 
-def kill_client(_database: Database) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def kill_client(_database: Database, process: int) -> None:
+    os.kill(process, signal.SIGKILL)
 
 
-def end_backends(database: Database) -> None:
+def end_backends(database: Database, _process: int) -> None:
     database.execute(f"SELECT pg_terminate_backend(pid) FROM ({_OURS}) AS ours")
 
 
-def crash_server(database: Database) -> None:
+def crash_server(database: Database, _process: int) -> None:
     database.server.stop(immediate=True)
     database.server.start()
 
 
 def runs_through(database: Database, work: Callable[[], object], number: int, kill: Kill) -> bool:
-    """Whether a run comes through before its n-th change, where it would be killed."""
+    """Whether a run comes through before its n-th change, where it would be killed.
+
+    The run waits at that statement until its parent, which keeps the server, has done it.
+    """
+    here, there = socket.socketpair()
     child = os.fork()
     if child == 0:
-        os._exit(_run(database, work, number, kill))
-    _, status = os.waitpid(child, 0)
+        here.close()
+        os._exit(_run(work, number, there))
+    there.close()
+    with here:
+        if here.recv(1):
+            kill(database, child)
+            with suppress(OSError):  # the run is dead
+                here.send(_GO_ON)
+        _, status = os.waitpid(child, 0)
     return os.WIFEXITED(status) and os.WEXITSTATUS(status) == COME_THROUGH
 
 
-def _run(database: Database, work: Callable[[], object], number: int, kill: Kill) -> int:
+_GO_ON = b"."
+
+
+def _run(work: Callable[[], object], number: int, parent: socket.socket) -> int:
     n_changes = 0
     execute = psycopg.Connection.execute
 
@@ -59,7 +75,8 @@ def _run(database: Database, work: Callable[[], object], number: int, kill: Kill
         if ours and _CHANGES.match(text):
             n_changes += 1
             if n_changes == number:
-                kill(database)
+                parent.send(_GO_ON)
+                parent.recv(1)
         return execute(self, query, *args, **kwargs)
 
     psycopg.Connection.execute = counting  # type: ignore[method-assign]

@@ -131,6 +131,7 @@ class Cluster:
     def release(self) -> None:
         """Unlock the cluster for other processes."""
         if self._claim is not None:
+            fcntl.flock(self._claim, fcntl.LOCK_UN)  # a fork of this process has it open too
             os.close(self._claim)
             self._claim = None
 

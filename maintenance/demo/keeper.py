@@ -25,7 +25,7 @@ PATIENCE_S = 20.0
 """Time from SIGINT to SIGQUIT, and from SIGQUIT to SIGKILL."""
 
 AT_ONCE = b"at once"
-"""Written to the pipe before it is closed: start with SIGQUIT."""
+"""Written to the pipe at once: start with SIGQUIT."""
 
 
 def command(
@@ -41,6 +41,9 @@ def _main(owner: str, patience_s: str, *program: str) -> int:
     uid, gid = (None, None) if owner == "-" else map(int, owner.split(":"))
     groups = None if uid is None else list[str]()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # SIGQUIT would leave a core file
+    # A shell starts background jobs with both ignored, and the program would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     child = subprocess.Popen(
         program,
         stdin=subprocess.DEVNULL,
@@ -64,7 +67,8 @@ def _main(owner: str, patience_s: str, *program: str) -> int:
 
 def _end_with_asker(child: "subprocess.Popen[bytes]", patience_s: float) -> None:
     # Unbuffered: a thread in a buffered read makes the interpreter abort at its exit.
-    asked = b"".join(iter(lambda: os.read(0, 64), b""))
+    # One read: a fork of the asker may hold a copy of the pipe, so that its end never comes.
+    asked = os.read(0, 64)
     order = [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]
     for number in order[1:] if asked == AT_ONCE else order:
         child.send_signal(number)

@@ -111,7 +111,7 @@ def rich(database: Database, owner_role: Role, limited_role: Role) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
-@pytest.mark.parametrize("kill", [kill_client, end_backends])
+@pytest.mark.parametrize("kill", [kill_client, end_backends, crash_server])
 def test_plain_table_converges_whatever_statement_is_the_last(
     database: Database, tmp_path: Path, kill: Kill
 ) -> None:
@@ -120,7 +120,7 @@ def test_plain_table_converges_whatever_statement_is_the_last(
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
-@pytest.mark.parametrize("kill", [kill_client, end_backends])
+@pytest.mark.parametrize("kill", [kill_client, end_backends, crash_server])
 def test_table_with_everything_converges_whatever_statement_is_the_last(
     database: Database, tmp_path: Path, rich: str, kill: Kill
 ) -> None:
@@ -129,15 +129,9 @@ def test_table_with_everything_converges_whatever_statement_is_the_last(
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
-@pytest.mark.parametrize("kill", [kill_client, end_backends])
+@pytest.mark.parametrize("kill", [kill_client, end_backends, crash_server])
 @pytest.mark.parametrize(("table", "further"), [(SINGLE, LONGER), (PAIRS, {}), (VIEWS, {})])
 def test_table_with_dependents_converges_whatever_statement_is_the_last(
     database: Database, tmp_path: Path, table: str, further: dict[str, Any], kill: Kill
 ) -> None:
     assert sweep(Conversion(database, tmp_path, table, further), kill, range(1, MOST))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(LIMIT_S)
-def test_plain_table_converges_after_the_server_crashed(database: Database, tmp_path: Path) -> None:
-    assert sweep(Conversion(database, tmp_path, NULLABLE), crash_server, range(1, MOST))

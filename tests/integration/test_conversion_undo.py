@@ -110,6 +110,22 @@ def test_undone_table_has_its_foreign_keys_and_materialized_views_again(
     assert database.execute(LEFT) == []
 
 
+@pytest.mark.in_turn
+def test_undo_is_refused_without_disk_for_its_materialized_views(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(VIEWS)
+    assert apply(policy_of(database, tmp_path)).ok
+    before = shape(database)
+    limits = {"preflight": {"free_disk": "900 TB"}}
+    (result,) = undo(make_policy(tmp_path, database.url, EVENTS, indexes=limits)).results
+    assert result.outcome is Outcome.FAILED
+    assert result.cause is not None
+    assert result.cause.reason == "free_disk_low"
+    assert shape(database) == before
+    undone(policy_of(database, tmp_path))
+
+
 def test_undone_conversion_is_held_until_it_is_asked_for_again(
     database: Database, tmp_path: Path
 ) -> None:
@@ -196,6 +212,7 @@ def test_rows_behind_the_first_partition_keep_it(database: Database, tmp_path: P
     assert database.execute(KIND) == [("r",)]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     "change",
     [
@@ -205,6 +222,11 @@ def test_rows_behind_the_first_partition_keep_it(database: Database, tmp_path: P
         "CREATE VIEW public.later AS SELECT id FROM public.events",
         "CREATE TRIGGER later BEFORE UPDATE ON public.events FOR EACH ROW"
         " EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE MATERIALIZED VIEW public.later AS SELECT count(*) AS n FROM public.events",
+        "CREATE TABLE public.later (id bigint, at timestamptz,"
+        " FOREIGN KEY (id, at) REFERENCES public.events)",
+        "CREATE VIEW public.later AS SELECT id FROM {first}",
+        "CREATE INDEX later ON {first} (note)",
     ],
 )
 def test_what_was_added_since_keeps_it_partitioned(
@@ -212,8 +234,8 @@ def test_what_was_added_since_keeps_it_partitioned(
 ) -> None:
     database.execute(PLAIN)
     policy = policy_of(database, tmp_path)
-    assert apply(policy).ok
-    database.execute(change)
+    (result,) = apply(policy).results
+    database.execute(change.format(first=result.detail["first_partition"]))
     before = shape(database)
     report = undo(policy)
     assert [r.outcome for r in report.results] == [Outcome.FAILED]

@@ -85,6 +85,9 @@ def _digest(facts: Iterable[Fact]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+_TAKE_BACK = "take back what was changed since, then undo again; or keep the table partitioned"
+
+
 def is_swap(step: Step) -> bool:
     """Whether a step has places for proofs."""
     return any(statement.startswith(f"SELECT '{_UNCHANGED}") for statement in step.prepare)
@@ -103,7 +106,7 @@ def with_proofs(step: Step, table: Definition, facts_sql: str) -> Step | None:
         return None
     proofs: dict[str, str] = {
         before: _same(table.name, before_swap(table), "has changed since the plan", facts_sql),
-        after: _same(table.name, expected(table), "lacks what it had before", facts_sql),
+        after: _same(table.name, expected(table), "would not have what it had before", facts_sql),
     }
     return replace(
         step,
@@ -123,7 +126,11 @@ def as_swapped(table: Definition, facts_sql: str) -> Ours:
     """
     twins = {str(twin_name(parse_name(f.name), "m")): f.name for f in table.of("matview")}
     otherwise = "has changed since its conversion"
-    return _same(table.name, expected(table), otherwise, facts_sql, _PASSING, settled_names=twins)
+    return _same(
+        *(table.name, expected(table), otherwise, facts_sql, _PASSING),
+        settled_names=twins,
+        advice=_TAKE_BACK,
+    )
 
 
 def as_before(table: Definition, facts_sql: str) -> Ours:
@@ -131,8 +138,10 @@ def as_before(table: Definition, facts_sql: str) -> Ours:
 
     Foreign keys to it are not validated yet.
     """
-    facts, otherwise = before_swap(table), "lacks what it had before"
-    return _same(table.name, facts, otherwise, facts_sql, _PASSING, settled_names={})
+    facts, otherwise = before_swap(table), "would not be as it was before its conversion"
+    return _same(
+        *(table.name, facts, otherwise, facts_sql, _PASSING), settled_names={}, advice=_TAKE_BACK
+    )
 
 
 def before_swap(table: Definition) -> tuple[Fact, ...]:
@@ -203,6 +212,7 @@ def _same(
     left_out: frozenset[str] = NOT_OF_PARENTS,
     *,
     settled_names: Mapping[str, str] | None = None,
+    advice: str = "plan again",
 ) -> Ours:
     """Return the statement that fails if a table has other properties.
 
@@ -214,6 +224,7 @@ def _same(
         left_out: kinds that are not compared.
         settled_names: if given, foreign keys are compared as if they were valid, and twins by the
             names of these views.
+        advice: what to do, as the hint.
     """
     wanted = json.dumps(list(_rows(facts)), ensure_ascii=False)
     relation = f"pg_catalog.to_regclass({literal(str(table))})::pg_catalog.oid"
@@ -239,7 +250,7 @@ BEGIN
   IF difference IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '{CHANGED}',
       MESSAGE = {literal(f"{table} {otherwise}: ")} || difference,
-      HINT = 'nothing was changed; plan again';
+      HINT = {literal(f"nothing was changed; {advice}")};
   END IF;
 END"""
     return Ours(f"DO {literal(body)}")
