@@ -15,6 +15,7 @@ class ActionKind(StrEnum):
 
     CONVERT_TABLE = "convert_table"
     CREATE_PARTITION = "create_partition"
+    ATTACH_PARTITION = "attach_partition"
     CREATE_DEFAULT = "create_default"
     DRAIN_DEFAULT = "drain_default"
     SWAP_DEFAULT = "swap_default"
@@ -63,6 +64,7 @@ RECURRING = frozenset({ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE})
 BY_STEPS = frozenset(
     {
         ActionKind.CREATE_PARTITION,
+        ActionKind.ATTACH_PARTITION,
         ActionKind.CREATE_DEFAULT,
         ActionKind.SWAP_DEFAULT,
         ActionKind.REPAIR_PARTITION,

@@ -41,6 +41,7 @@ _OF_PARTITIONS = frozenset(
     {
         ActionKind.CONVERT_TABLE,
         ActionKind.CREATE_PARTITION,
+        ActionKind.ATTACH_PARTITION,
         ActionKind.CREATE_DEFAULT,
         ActionKind.DRAIN_DEFAULT,
         ActionKind.SWAP_DEFAULT,

@@ -106,6 +106,7 @@ class _Words(NamedTuple):
 
 _WORDS: Mapping[str, _Words] = {
     ActionKind.CREATE_PARTITION: _Words("created", "partition", "table"),
+    ActionKind.ATTACH_PARTITION: _Words("attached", "partition", "table"),
     ActionKind.CREATE_DEFAULT: _Words("created", "default partition", "table"),
     ActionKind.DRAIN_DEFAULT: _Words("moved rows out of", "default partition", "table"),
     ActionKind.SWAP_DEFAULT: _Words("replaced", "default partition", "table"),

@@ -16,7 +16,8 @@ NO_CODE = "it evaluates nothing that an owner wrote"
 ACTIONS: dict[ActionKind, tuple[str, str]] = {
     ActionKind.CONVERT_TABLE: (AS_OWNER, "its DDL; CREATE INDEX and ANALYZE by the server"),
     ActionKind.CREATE_PARTITION: (AS_OWNER, "ATTACH evaluates constants in CHECKs and indexes"),
-    ActionKind.CREATE_DEFAULT: (AS_OWNER, "ATTACH, too"),
+    ActionKind.ATTACH_PARTITION: (AS_OWNER, "the same"),
+    ActionKind.CREATE_DEFAULT: (AS_OWNER, "the same"),
     ActionKind.DRAIN_DEFAULT: (AS_OWNER, "rows pass through CHECKs, generated columns, domains"),
     ActionKind.SWAP_DEFAULT: (AS_OWNER, "ATTACH"),
     ActionKind.SPLIT_PARTITION: (AS_OWNER, "rows pass through the same as in a drain"),

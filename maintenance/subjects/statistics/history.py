@@ -17,6 +17,7 @@ _MAKING = (
     ActionKind.REBUILD_MATVIEW,
     ActionKind.REFRESH_MATVIEW,
     ActionKind.CREATE_PARTITION,
+    ActionKind.ATTACH_PARTITION,
     ActionKind.DRAIN_DEFAULT,
     ActionKind.SWAP_DEFAULT,
     ActionKind.SPLIT_PARTITION,
