@@ -69,6 +69,20 @@ def test_service_inherits_what_it_is_given_and_nothing_else(make: Make) -> None:
     assert "['GIVEN', 'LC_ALL']" in service.log.read_text()
 
 
+def test_service_can_be_stopped_gently_by_an_owner_in_the_background(make: Make) -> None:
+    numbers = (signal.SIGINT, signal.SIGQUIT)
+    handlers = f"[*map(signal.getsignal, {[*map(int, numbers)]})]"
+    service = make(f"import signal; print({handlers}, 'up', flush=True)")
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        service.start({})
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    service.wait_until(_is_up(service))
+    assert "SIG_IGN" not in service.log.read_text()
+
+
 def test_service_that_ends_is_an_error_with_the_end_of_its_log(make: Make) -> None:
     service = make("print('\\033[31mno room\\033[0m'); raise SystemExit(1)")
     service.start({})

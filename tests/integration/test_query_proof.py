@@ -25,6 +25,8 @@ from maintenance.subjects.indexes.declared.query_verdicts import Reason, Use
 from tests.builders import Database, cloned, make_filled_template, make_role, run_all
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.in_turn
+
 MESSAGES = (
     """CREATE TABLE messages (id int PRIMARY KEY, sender_id int, content text,
     created_at timestamptz, deleted_at timestamptz)""",
