@@ -22,7 +22,7 @@ run: environment ## Dagster on your own policies; set MAINTENANCE_POLICIES and D
 	DAGSTER_HOME=$(CURDIR)/.dagster $(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
 test: environment ## The suite, on real servers; ARGS="-k partition" picks
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 proof: environment ## The long proofs
 	$(BIN)/pytest -m slow $(ARGS)

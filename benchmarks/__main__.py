@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks.analyze import AnalyzeChanged
 from benchmarks.archive import ArchiveMonth
 from benchmarks.bloat_estimates import BloatEstimates
-from benchmarks.conversion import Conversion, ConversionStall
+from benchmarks.conversion import DOCUMENTS, Conversion, ConversionStall
 from benchmarks.create_partitions import CreatePartitions
 from benchmarks.declared_indexes import DeclaredIndexes
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
@@ -53,6 +53,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "index_rollout_stall": IndexRolloutStall(),
     "conversion": Conversion(),
     "conversion_stall": ConversionStall(),
+    "conversion_documents": Conversion(rounds=1, shape=DOCUMENTS),
+    "conversion_stall_documents": ConversionStall(rounds=1, shape=DOCUMENTS),
     "watch": Watch(),
 }
 LONG: dict[str, Benchmark] = {

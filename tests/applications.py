@@ -1,7 +1,7 @@
 """An application that writes its tables without a pause, and knows what became of every change.
 
 It is a process of its own: a test may fork, and end what it likes. A transaction whose outcome a
-lost connection has hidden is asked for by its number, so nothing is guessed.
+lost connection has hidden is looked for in a ledger that is written with it, so nothing is guessed.
 """
 
 import json
@@ -15,7 +15,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -36,6 +36,7 @@ CREATE TABLE public.audit_logs (
   changes jsonb);
 CREATE INDEX ON public.audit_logs ("createdAt");
 CREATE INDEX ON public.audit_logs USING gin (changes);
+CREATE TABLE public.ledger (writer text PRIMARY KEY, n_committed bigint NOT NULL);
 INSERT INTO public.analytics_events
 SELECT 'old' || i, 'u' || i % 20, 'view', now() - i * interval '1 hour', jsonb_build_object('n', i)
   FROM generate_series(1, 1000) AS i;
@@ -90,13 +91,31 @@ _WRITES = {
         "DELETE FROM public.audit_logs WHERE id = %s",
     ),
 }
+_COUNT = """
+INSERT INTO public.ledger VALUES (%s, %s)
+ON CONFLICT (writer) DO UPDATE SET n_committed = excluded.n_committed
+"""
+"""The server's own numbers of transactions can be given again after a crash."""
+
 _SHARE = """
 INSERT INTO public.shares (event, event_time)
 SELECT id, "timestamp" FROM public.analytics_events WHERE id = %s
 """
 
-Change = tuple[str, str, str]
-"""Table, id and operation."""
+PAUSE_S = 0.01
+"""Between two rows of a writer: a sweep of an hour must not fill the tables."""
+
+N_OLD = 1000
+"""Rows that were there before, with ids from `old1`."""
+
+
+class Change(NamedTuple):
+    """A change of one row; `by` is what an update has written."""
+
+    table: str
+    id: str
+    operation: str
+    by: str = ""
 
 
 @dataclass
@@ -109,12 +128,17 @@ class Account:
 
     @property
     def ids(self) -> set[tuple[str, str]]:
-        """The rows that stand in the end."""
+        """The new rows that stand in the end."""
         count = Counter[tuple[str, str]]()
-        for table, id_, change in self.changes:
-            count[table, id_] += {"INSERT": 1, "UPDATE": 0, "DELETE": -1}[change]
+        for each in self.changes:
+            count[each[:2]] += {"INSERT": 1, "UPDATE": 0, "DELETE": -1}[each.operation]
         assert set(count.values()) <= {0, 1}
         return {row for row, n in count.items() if n}
+
+    @property
+    def updates(self) -> dict[tuple[str, str], str]:
+        """What the last update of each row has written."""
+        return {each[:2]: each.by for each in self.changes if each.operation == "UPDATE"}
 
 
 @dataclass
@@ -127,7 +151,8 @@ class _Writer:
     stopped: threading.Event
     account: Account
     survives: bool
-    unknown: tuple[int, list[Change]] | None = None
+    n_sent: int = 0
+    unknown: list[Change] | None = None
 
     def run(self) -> None:
         n_done = 0
@@ -136,7 +161,7 @@ class _Writer:
                 with psycopg.connect(self.url, autocommit=True) as connection:
                     connection.execute(f"SET lock_timeout = '{PATIENCE}'")
                     self._settle(connection)
-                    while not self.stopped.wait(0.002):
+                    while not self.stopped.wait(PAUSE_S):
                         n_done += 1
                         self._write(connection, f"{self.name}-{n_done}")
             except psycopg.OperationalError as exc:
@@ -151,48 +176,54 @@ class _Writer:
                 return
 
     def _write(self, connection: psycopg.Connection[Any], id_: str) -> None:
-        """Insert a row, change it, and delete every third one, in one transaction or in several."""
-        insert, update, delete = _WRITES[self.table]
+        """Insert a row, change it and an old one, and delete every third one.
+
+        All in one transaction, or each in its own.
+        """
         rng = random.Random(id_)
-        steps: list[tuple[str, str, list[str]]] = [
-            ("INSERT", insert, [id_, "someone", "view"]),
-            ("UPDATE", update, [self.name, id_]),
+        changes = [
+            Change(self.table, id_, "INSERT"),
+            Change(self.table, id_, "UPDATE", id_),
+            Change(self.table, f"old{rng.randint(1, N_OLD)}", "UPDATE", id_),
         ]
         if rng.random() < 1 / 3:
-            steps.append(("DELETE", delete, [id_]))
+            changes.append(Change(self.table, id_, "DELETE"))
         together = rng.random() < 0.5
-        for part in [steps] if together else [[step] for step in steps]:
-            self._commit(connection, id_, part)
+        for part in [changes] if together else [[each] for each in changes]:
+            self._commit(connection, part)
 
-    def _commit(
-        self,
-        connection: psycopg.Connection[Any],
-        id_: str,
-        steps: list[tuple[str, str, list[str]]],
-    ) -> None:
+    def _commit(self, connection: psycopg.Connection[Any], changes: list[Change]) -> None:
         with connection.transaction():
-            for change, statement, values in steps:
+            for each in changes:
+                statement, values = _statement(each)
                 n_rows = connection.execute(statement.encode(), values).rowcount
                 if n_rows != 1:
-                    self.account.errors.append(f"{self.table} {id_}: {change} met {n_rows} rows")
-                if change == "INSERT" and self.table == "analytics_events":
-                    connection.execute(_SHARE, [id_])
-            ((number,),) = connection.execute("SELECT pg_current_xact_id()::text::bigint")
-            self.unknown = number, [(self.table, id_, change) for change, _, _ in steps]
-        self.account.changes += self.unknown[1]
+                    self.account.errors.append(f"{each} met {n_rows} rows")
+                if each.operation == "INSERT" and self.table == "analytics_events":
+                    connection.execute(_SHARE, [each.id])
+            self.n_sent += 1
+            connection.execute(_COUNT, [self.name, self.n_sent])
+            self.unknown = changes
+        self.account.changes += changes
         self.unknown = None
 
     def _settle(self, connection: psycopg.Connection[Any]) -> None:
         """Find out whether the transaction was committed whose connection was lost."""
         if self.unknown is None:
             return
-        number, changes = self.unknown
-        ((last,),) = connection.execute("SELECT pg_current_xact_id()::text::bigint")
-        if number < last:
-            ((status,),) = connection.execute("SELECT pg_xact_status(%s::text::xid8)", [number])
-            if status == "committed":
-                self.account.changes += changes
+        query = "SELECT FROM public.ledger WHERE writer = %s AND n_committed = %s"
+        if connection.execute(query, [self.name, self.n_sent]).fetchone() is not None:
+            self.account.changes += self.unknown
         self.unknown = None
+
+
+def _statement(change: Change) -> tuple[str, list[str]]:
+    insert, update, delete = _WRITES[change.table]
+    if change.operation == "INSERT":
+        return insert, [change.id, "someone", "view"]
+    if change.operation == "UPDATE":
+        return update, [change.by, change.id]
+    return delete, [change.id]
 
 
 def _work(url: str, survives: bool) -> Account:
@@ -232,7 +263,7 @@ def application(url: str, *, survives: bool = False) -> Generator[Account]:
         finally:
             told, _ = process.communicate()
     changes, account.errors, account.n_lost = json.loads(told)
-    account.changes = [(table, id_, change) for table, id_, change in changes]
+    account.changes = [Change(*each) for each in changes]
 
 
 if __name__ == "__main__":

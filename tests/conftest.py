@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
 
+from maintenance.demo.cluster import SUPERUSER
 from maintenance.demo.postgres import PostgresServer, embedded_binaries, system_binaries
 from maintenance.demo.programs import version_of
 from maintenance.errors import MaintenanceError
@@ -26,9 +28,11 @@ from tests.builders import (
     Database,
     Role,
     cloned,
+    in_maintenance_database,
     make_role,
     make_template,
     make_template_with_store,
+    quickly_verified,
     server_folder,
     unique,
 )
@@ -38,8 +42,12 @@ from tests.receivers import Receiver, http_receiver
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-MAJORS = (18, 16, 15)
-EMBEDDED = (18, 16)
+MAJORS = (18, 17, 16, 15)
+EMBEDDED = (18, 17, 16)
+WITH_CONTRIB = (17, 15)
+MOSTLY_PROVED = 17
+"""The version on which only tests marked `in_turn` are quick: between two that all tests use."""
+
 SETTINGS = {
     "max_connections": "60",
     "max_prepared_transactions": "10",
@@ -76,13 +84,21 @@ class Servers:
             self.running[major] = PostgresServer(
                 binaries, self.folder / str(major), fsync=False, settings=_settings(major)
             )
+            self.running[major].start()
+            _quicken_connections(self.running[major])
         self.running[major].start()  # also after a test that stopped or crashed it
         return self.running[major]
 
 
+def _quicken_connections(server: PostgresServer) -> None:
+    password = urlsplit(server.url()).password
+    assert password
+    verifier = quickly_verified(password)
+    in_maintenance_database(server, f"ALTER ROLE {SUPERUSER} PASSWORD '{verifier}'")
+
+
 def _settings(major: int) -> dict[str, str]:
-    # Debian's package has the contrib modules, the embedded ones have none.
-    if major in EMBEDDED:
+    if major not in WITH_CONTRIB:
         return SETTINGS
     return SETTINGS | {"shared_preload_libraries": "pg_stat_statements"}
 
@@ -182,8 +198,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         specs = [mark.args[0] for mark in metafunc.definition.iter_markers("pg")]
         majors = [major for major in MAJORS if all(admits(spec, major) for spec in specs)]
-        ids = [f"pg{major}" for major in majors]
-        metafunc.parametrize("server", majors, indirect=True, ids=ids)
+        in_turn = metafunc.definition.get_closest_marker("in_turn") is not None
+        versions = [
+            pytest.param(
+                *(major,),
+                id=f"pg{major}",
+                marks=[pytest.mark.slow]
+                if major == MOSTLY_PROVED and len(majors) > 1 and not in_turn
+                else [],
+            )
+            for major in majors
+        ]
+        metafunc.parametrize("server", versions, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -133,9 +133,10 @@ def fault_of_command(proof: str) -> str | None:
     arguments = 0
     for word in proof.split()[1:]:
         if isinstance(command, click.Group):
-            if word not in command.commands:
+            named = command.get_command(click.Context(command), word)
+            if named is None:
                 return f"no command {word}"
-            command = command.commands[word]
+            command = named
         elif word.startswith("-"):
             if not any(word in each.opts for each in command.params):
                 return f"no option {word}"

@@ -269,7 +269,7 @@ def main(names: Sequence[str]) -> None:
                 text = json.dumps(found, indent=2) + "\n"
                 (FOLDER / f"{system}.json").write_text(text)
                 write([system])
-                print(f"{system}: {found['n_rows']:,} rows")
+                sys.stdout.write(f"{system}: {found['n_rows']:,} rows\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from maintenance.catalog.history import History
 from maintenance.catalog.trees import DEFAULT_BOUND, Tree, single
 from maintenance.names import QualifiedName
 from maintenance.server.capabilities import major_of
+from maintenance.server.grants import Grants
 
 MAX_CLOCK_SKEW_S = 60.0
 """Clocks further apart are a finding, and nothing expires by them."""
@@ -26,6 +27,7 @@ class Server:
         clock_skew_s: seconds by which the server's clock is ahead of ours.
         monitors: whether the activity of all sessions and all settings are visible.
         superusers: all superuser roles.
+        administrators: other roles that administer roles, and members of privileged ones.
     """
 
     version: int
@@ -37,6 +39,12 @@ class Server:
     clock_skew_s: float
     monitors: bool = True
     superusers: frozenset[str] = frozenset()
+    administrators: frozenset[str] = frozenset()
+
+    @property
+    def grants(self) -> Grants:
+        """What may be granted to the role of the session."""
+        return Grants(self.role, self.database, self.superusers, self.administrators)
 
     @property
     def major(self) -> int:

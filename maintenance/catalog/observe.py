@@ -47,7 +47,13 @@ from maintenance.catalog.tree_observe import Children, drifted_branches, grown, 
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.server.read_retry import read_with_retry
-from maintenance.server.session import Connection, fetch, read_transaction, to_error
+from maintenance.server.session import (
+    Connection,
+    fetch,
+    fetch_together,
+    read_transaction,
+    to_error,
+)
 
 MOST_DRIFTED = 200
 """How many differing partitions one observation describes."""
@@ -59,7 +65,10 @@ Answer = TypeVar("Answer")
 def identify(connection: Connection) -> Server:
     """Read version, database, role and clock of a server in one round trip."""
     before = datetime.now(UTC)
-    (row,) = fetch(connection, "catalog", "identify")
+    (row,), (roles,) = fetch_together(
+        connection,
+        [("catalog", "identify", None), ("server", "list_privileged_roles", None)],
+    )
     ours = before + (datetime.now(UTC) - before) / 2
     return Server(
         version=connection.info.server_version,
@@ -70,7 +79,8 @@ def identify(connection: Connection) -> Server:
         encoding=row.encoding,
         clock_skew_s=(row.server_now - ours).total_seconds(),
         monitors=row.monitors,
-        superusers=frozenset(row.superusers),
+        superusers=frozenset(roles.superusers),
+        administrators=frozenset(roles.administrators),
     )
 
 

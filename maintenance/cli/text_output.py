@@ -1,6 +1,6 @@
 """Print reports to a terminal."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,10 @@ from maintenance.pipeline.run import Report
 from maintenance.pipeline.undo import UndoReport
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_comment, redact_error
+from maintenance.subjects.indexes.candidates.findings import candidates_said
+from maintenance.subjects.indexes.candidates.models import INDEX_CANDIDATES
+from maintenance.subjects.indexes.declared.partition_findings import partitions_said
+from maintenance.subjects.indexes.declared.pruning import PARTITIONS_READ
 from maintenance.subjects.indexes.declared.query_service import (
     DECLARED_QUERIES,
     Service,
@@ -218,6 +222,9 @@ def _what_if(detail: Mapping[str, Any]) -> Iterator[str]:
 
 def _declared_queries(facts: Mapping[str, Any]) -> None:
     """Print what serves the declared queries, and those that no declared index serves."""
+    _partitions_read(facts)
+    if INDEX_CANDIDATES in facts:
+        _out.print(Text(visible(candidates_said(facts[INDEX_CANDIDATES]))), soft_wrap=True)
     share: Mapping[str, Any] | None = facts.get(DECLARED_QUERIES)
     if share is None:
         return
@@ -225,6 +232,21 @@ def _declared_queries(facts: Mapping[str, Any]) -> None:
     for query in share["queries"]:
         if query["service"] != Service.DECLARED:
             _out.print(Text(visible(f"    {_service(query)}"), style="dim"), soft_wrap=True)
+
+
+def _partitions_read(facts: Mapping[str, Any]) -> None:
+    """Print how many partitions the declared queries read."""
+    reads: Sequence[Mapping[str, Any]] = facts.get(PARTITIONS_READ, ())
+    if not reads:
+        return
+    _out.print(Text(partitions_said(reads)), soft_wrap=True)
+    for each in reads:
+        why = f": {each['reason'].replace('_', ' ')}" if each["reason"] else ""
+        text = (
+            f"    query {each['query']} (parameters {each['parameters']}): reads {each['read']} of"
+            f" {each['partitions']} partitions of {each['table']}{why}"
+        )
+        _out.print(Text(visible(text), style="dim"), soft_wrap=True)
 
 
 def _service(query: Mapping[str, Any]) -> str:

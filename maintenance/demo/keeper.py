@@ -41,6 +41,9 @@ def _main(owner: str, patience_s: str, *program: str) -> int:
     uid, gid = (None, None) if owner == "-" else map(int, owner.split(":"))
     groups = None if uid is None else list[str]()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # SIGQUIT would leave a core file
+    # A shell starts background jobs with both ignored, and the program would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     child = subprocess.Popen(
         program,
         stdin=subprocess.DEVNULL,

@@ -29,8 +29,11 @@ NAMES = SYSTEMS
 EXPIRED = timedelta(days=62)
 """The age, beyond retention, of the oldest rows: some months are there to be archived."""
 
-_ADAPTED = {"nova": ("larger_than: 10 GB", "larger_than: 10 MB")}
-"""What differs in the demo's copy of a policy: the rows are fewer."""
+_ADAPTED = {
+    "learning_platform": ("  replicas:", "  # The demo has no replica.\n  # replicas:"),
+    "nova": ("larger_than: 10 GB", "larger_than: 10 MB"),
+}
+"""What differs in the demo's copy of a policy: there is one server, and the rows are fewer."""
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,8 @@ class Step:
             nothing for it to do.
         kept_if: of a step that undoes: an SQL expression for why its action is not undone at all,
             as text; null if it can be.
+        copies: of a step that undoes: relations of which it or a later step writes a copy, so
+            that as much disk must be free.
         is_long: whether its statements read or rewrite all rows, and so take as long as they need
             once they have the locks. Those locks are waited for within the timeouts all the same.
     """
@@ -194,6 +196,7 @@ class Step:
     removes: str | None = None
     when: str | None = None
     kept_if: str | None = None
+    copies: tuple[str, ...] = ()
     is_long: bool = False
 
     @property

@@ -75,6 +75,7 @@ class Reading(StrEnum):
     AUTOVACUUM = "settings of autovacuum"
     SETTINGS = "settings of the policy"
     QUERIES = "declared queries"
+    SLOW_STATEMENTS = "slow statements for index candidates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,23 @@ class FindingKind(StrEnum):
         unit=Unit.TIMES,
         is_of_declaration=True,
         reads=(Reading.QUERIES,),
+    )
+    QUERY_NOT_PRUNED = _kind(
+        "query_not_pruned", INDEXES, is_of_declaration=True, reads=(Reading.QUERIES,)
+    )
+    QUERY_PLANNING_SLOW = _kind(
+        "query_planning_slow",
+        INDEXES,
+        unit=Unit.MILLISECONDS,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
+    )
+    INDEX_CANDIDATE = _kind(
+        "index_candidate",
+        INDEXES,
+        is_advice=True,
+        unit=Unit.TIMES,
+        reads=(Reading.SLOW_STATEMENTS,),
     )
     INDEX_DUPLICATE = _kind(
         "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)

@@ -21,6 +21,7 @@ def step_as_json(step: Step) -> dict[str, Any]:
         "removes": step.removes,
         "when": step.when,
         "kept_if": step.kept_if,
+        "copies": list(step.copies),
     }
 
 
@@ -40,6 +41,7 @@ def read_step(kept: Mapping[str, Any]) -> Step:
         removes=kept["removes"],
         when=kept["when"],
         kept_if=kept.get("kept_if"),
+        copies=tuple(map(str, kept.get("copies", ()))),
     )
 
 

@@ -9,10 +9,12 @@ from datetime import timedelta
 import psycopg
 
 from maintenance.engine.lock_retry import LockRetry
-from maintenance.errors import PrivilegeError, UnreachableError
+from maintenance.errors import PrivilegeError, UnreachableError, UsageError
 from maintenance.policy import Policy
 from maintenance.policy.partitions import Archive
+from maintenance.policy.prisma import check_schema
 from maintenance.policy.secrets import Secret, Url
+from maintenance.policy.urls import UrlError
 from maintenance.server.session import (
     CONNECT_TIMEOUT_S,
     Connection,
@@ -87,6 +89,7 @@ class Target:
         policy = self.policy
         timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
         application = f"maintenance {command} {policy.database.name}"
+        self._check_schema()
         return self._opened(policy.database.url, application, timeouts)
 
     def glance(self, command: str) -> AbstractContextManager[Connection]:
@@ -98,7 +101,25 @@ class Target:
         policy = self.policy
         timeouts = Timeouts(policy.locks.lock_timeout, min(policy.observe.time_cap, GLANCE_CAP))
         application = f"maintenance {command} {policy.database.name}"
+        self._check_schema()
         return self._opened(policy.database.url, application, timeouts, GLANCE_WITHIN_S)
+
+    def _check_schema(self) -> None:
+        """Refuse a url whose schema is not one of the policy's.
+
+        Raises:
+            UsageError: it is another one.
+        """
+        database = self.policy.database
+        try:
+            check_schema(self.resolve(database.url), database.search_path)
+        except UrlError as fault:
+            raise UsageError(
+                f"{database.url.setting}: {fault}",
+                hint="set database.search_path to the application's schemas, and name the policy's"
+                " tables with their schema; or remove schema from the url",
+                reason="other_schema",
+            ) from None
 
     @contextmanager
     def store(self) -> Generator[Connection]:

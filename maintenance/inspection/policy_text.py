@@ -10,6 +10,7 @@ from yaml.reader import Reader
 
 from maintenance.formatting import visible
 from maintenance.inspection.models import Entry, LeftOut, Setting, Subject
+from maintenance.names import quote
 
 WIDTH = 99
 _LONGEST_COMMENT = 92
@@ -22,11 +23,13 @@ class Database(NamedTuple):
         name: in the policy.
         variable: the environment variable with its url.
         found: what it is, such as `PostgreSQL 18.1, database shop`.
+        schema: the schema that its url names, unquoted; None without.
     """
 
     name: str
     variable: str
     found: str
+    schema: str | None = None
 
 
 def policy_text(
@@ -61,6 +64,9 @@ def _head(database: Database) -> Iterator[str]:
     yield "database:"
     yield f"  name: {scalar(database.name)}"
     yield f"  url: {{env: {database.variable}}}"
+    if database.schema is not None:
+        path = scalar(quote(database.schema))
+        yield f"  search_path: {path}  # the schema in the url"
     yield "  # mode: report  # only looks and plans, changes nothing"
 
 

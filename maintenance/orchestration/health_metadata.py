@@ -9,11 +9,11 @@ from maintenance.formatting import readable_size
 from maintenance.orchestration.charts import bars, lines
 from maintenance.orchestration.markdown import code, table
 from maintenance.policy import Policy
+from maintenance.server.query_text import shown
 from maintenance.server.session import Connection
 from maintenance.subjects.bloat.history import newest_look, trend
 from maintenance.subjects.capacity.history import newest
 from maintenance.subjects.workload.history import largest, moments, months
-from maintenance.subjects.workload.query_text import shown
 from maintenance.subjects.workload.sample_history import samples_since
 from maintenance.subjects.workload.statement_history import Statement, heaviest
 from maintenance.subjects.workload.targets import Targets, targets_of

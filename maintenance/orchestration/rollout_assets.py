@@ -30,6 +30,9 @@ from maintenance.policy.declarations import (
     IndexDeclaration,
 )
 from maintenance.subjects.indexes import INDEXES
+from maintenance.subjects.indexes.candidates.findings import candidates_said
+from maintenance.subjects.indexes.candidates.models import INDEX_CANDIDATES
+from maintenance.subjects.indexes.declared.pruning import PARTITIONS_READ
 from maintenance.subjects.indexes.declared.query_service import (
     DECLARED_QUERIES,
     Service,
@@ -221,7 +224,7 @@ def service_metadata(facts: Mapping[str, Any]) -> Metadata:
     """Return what serves the declared queries: a table, and their share to plot."""
     share: Mapping[str, Any] | None = facts.get(DECLARED_QUERIES)
     if share is None:
-        return {}
+        return _partitions_metadata(facts)
     rows = [
         (
             code(f"{each['query']} {each['parameters']}"),
@@ -236,10 +239,37 @@ def service_metadata(facts: Mapping[str, Any]) -> Metadata:
         "declared_queries": plain(said_json(share)),
         "served_queries": table(("query", "served by", "index", "declared for it", "why"), rows),
         **{f"queries_{service.value}": share[service.value] for service in Service},
+        **_partitions_metadata(facts),
     }
     if share["share"] is not None:
         metadata["share_of_queries_served"] = share["share"]
     return metadata
+
+
+def _partitions_metadata(facts: Mapping[str, Any]) -> Metadata:
+    """Return how many partitions declared queries read, how long they take to plan, candidates."""
+    looked: Metadata = {}
+    if INDEX_CANDIDATES in facts:
+        looked["index_candidates"] = plain(candidates_said(facts[INDEX_CANDIDATES]))
+    reads: Sequence[Mapping[str, Any]] = facts.get(PARTITIONS_READ, ())
+    if not reads:
+        return looked
+    rows = [
+        (
+            code(f"{each['query']} {each['parameters']}"),
+            code(each["table"]),
+            f"{each['read']} of {each['partitions']}",
+            plain((each["reason"] or "").replace("_", " ")),
+            f"{each['planning_ms']:,.1f} ms" if each["planning_ms"] is not None else "",
+        )
+        for each in reads
+    ]
+    columns = ("query", "table", "partitions read", "why all", "planned in")
+    return {
+        "partitions_read": table(columns, rows),
+        "queries_of_all_partitions": sum(each["reason"] is not None for each in reads),
+        **looked,
+    }
 
 
 def proof_metadata(results: Sequence[Result]) -> Metadata:

@@ -17,7 +17,6 @@ from maintenance.names import quote
 from maintenance.partition_key import types_of
 from maintenance.partition_set.plausibility import mismatch
 from maintenance.policy import PartitionPolicy
-from maintenance.server.grants import right_to_act
 
 _KINDS = {
     "r": "an unpartitioned table",
@@ -114,9 +113,7 @@ def _bound_reasons(policy: PartitionPolicy, table: Table, now: datetime) -> Iter
 def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) -> Iterator[Finding]:
     owner, role = quote(table.properties.owner), quote(server.role)
     if not table.manageable:
-        right = right_to_act(
-            table.properties.owner, server.role, server.superusers, f"TABLE {table.relation}"
-        )
+        right = server.grants.right_to_act(table.properties.owner, table.relation)
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,

@@ -18,6 +18,7 @@ from maintenance.names import QualifiedName
 from maintenance.pipeline.inspection import Proposals, proposals_of
 from maintenance.pipeline.run import Report, checked, plan
 from maintenance.policy import parse_policy
+from maintenance.policy.prisma import schema_of
 
 _ANY_NAME = "database"
 _MOST_NAME = 40
@@ -101,13 +102,17 @@ def init(
         MaintenanceError: the catalog could not be read.
     """
     moment = now or datetime.now(UTC)
-    nameless = _target(_smallest(name or _ANY_NAME, variable), environ, url, path)
+    schema = schema_of(url)
+    smallest = policy_text(
+        Database(name or _ANY_NAME, variable or "DATABASE_URL", "", schema), (), (), ()
+    )
+    nameless = _target(smallest, environ, url, path)
     with nameless.database("init") as connection:
         inventory = read_inventory(connection, nameless.policy.observe.time_cap)
     server = inventory.snapshot.server
     chosen = name or _policy_name(server.database)
     holder = variable or f"{chosen.upper()}_URL"
-    database = Database(chosen, holder, _described(server))
+    database = Database(chosen, holder, _described(server), schema)
     found = proposals_of(inventory, moment)
 
     def target_of(proposed: Proposals) -> Target:
@@ -140,10 +145,6 @@ def _target(text: str, environ: Mapping[str, str], url: str, path: Path) -> Targ
     variable = policy.database.url.env
     assert variable is not None, "the url is never written"
     return Target(policy, {**environ, variable: url})
-
-
-def _smallest(name: str, variable: str | None) -> str:
-    return policy_text(Database(name, variable or "DATABASE_URL", name), (), (), ())
 
 
 def _policy_name(database: str) -> str:

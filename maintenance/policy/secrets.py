@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from maintenance.errors import UsageError
 from maintenance.policy.base import refused
+from maintenance.policy.prisma import check_prisma
 from maintenance.policy.quantities import Written
 from maintenance.policy.urls import (
     UrlError,
@@ -92,6 +93,7 @@ def fault_of(value: str, schemes: str) -> str:
     try:
         if schemes == _POSTGRES:
             check_postgres(value)
+            check_prisma(value)
         elif schemes not in (_NONE, _ANY):  # URLs of other programs have their own rules
             check_url(value, schemes)
     except UrlError as fault:
@@ -116,13 +118,18 @@ def _reader(wanted: str, schemes: str) -> Callable[[object], Url]:
     def read(value: object) -> Url:
         if isinstance(value, str) and value:
             hide(value, schemes)
-            if not schemes or pattern.fullmatch(value):
+            if not schemes or pattern.fullmatch(value) or _is_prisma(value, schemes):
                 if fault := fault_of(value, schemes):
                     raise refused(wanted, fault, found=_HIDDEN)
                 return Url(literal=SecretStr(value), schemes=schemes)
         return replace(_read_reference(value, wanted), schemes=schemes)
 
     return read
+
+
+def _is_prisma(value: str, schemes: str) -> bool:
+    """Whether a url leads to a service of Prisma, which has its own message."""
+    return schemes == _POSTGRES and value.lower().startswith(("prisma://", "prisma+postgres://"))
 
 
 def _read_reference(value: object, wanted: str) -> Url:

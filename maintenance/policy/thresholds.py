@@ -112,6 +112,15 @@ class LowCardinality(Section):
     """Indexes not to report."""
 
 
+class IndexCandidates(Section):
+    """Which statements are looked at for indexes that they lack."""
+
+    mean_time: Duration = as_written("20 ms")
+    """Mean time of a statement from which it is looked at, as pg_stat_statements has it."""
+    statements: Count = 20
+    """How many are looked at, those with most time in total; 0: none."""
+
+
 class IndexPreflight(Section):
     """Conditions before an index is built."""
 
@@ -249,6 +258,8 @@ class IndexesPolicy(Section):
     targets: Annotated[dict[str, Duration], Field(strict=False)] = Field(default_factory=dict)
     """How long declared queries may take, by name: the 95th percentile of their calls, as
     pg_stat_statements has them."""
+    planning_time: Duration = as_written("50 ms")
+    """How long the server may take to plan a declared query: the shortest of several times."""
     declared: SqlSource | None = None
     """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
     columns."""
@@ -266,6 +277,8 @@ class IndexesPolicy(Section):
     """Indexes that must exist, whoever makes them, such as those of a migration."""
     low_cardinality: LowCardinality = LowCardinality()
     """Conditions to report an index with too few distinct values."""
+    candidates: IndexCandidates = IndexCandidates()
+    """Which statements are looked at for indexes that they lack."""
     preflight: IndexPreflight = IndexPreflight()
     """Conditions before an index is built."""
     mode: Mode = "act"

@@ -35,6 +35,11 @@ def check_postgres(text: str) -> None:
     scheme, separator, rest = text.partition("://")
     if scheme.lower() in ("postgres", "postgresql") and separator:
         _check_postgres_url(rest)
+    elif separator and scheme.lower() in ("prisma", "prisma+postgres"):
+        raise UrlError(
+            f"{scheme.lower()}:// leads to a service of Prisma, not to a server: write the direct"
+            " postgresql:// url of the database, in Prisma DIRECT_URL"
+        )
     elif separator and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         raise UrlError("its scheme is not postgresql://")
     else:

@@ -26,6 +26,7 @@ from maintenance.server.session import (
     Connection,
     Timeouts,
     connect,
+    fetch,
     milliseconds,
     rollback_quietly,
     to_error,
@@ -144,11 +145,11 @@ def _statement_timeout(connection: Connection) -> str:
 def grants_for(owner: str, connection: Connection) -> str:
     """Return what gives this role the rights of an owner."""
     role, database = quote(connection.info.user), quote(connection.info.dbname)
-    is_superuser = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s"
-    if connection.execute(is_superuser, (owner,)).fetchone() == (True,):
+    (roles,) = fetch(connection, "server", "list_privileged_roles")
+    if owner in (*roles.superusers, *roles.administrators):
         return (
-            f"{quote(owner)} is a superuser, whose rights are never used; make the application's"
-            f" role the owner instead, and {role} a member of it"
+            f"membership in {quote(owner)}, which administers the server, is not to be granted;"
+            f" make the application's role the owner instead, and {role} a member of it"
         )
     return (
         f"run GRANT {quote(owner)} TO {role} and"

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Conninfo, TransactionStatus
 from psycopg.rows import TupleRow, namedtuple_row
 
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError, is_retryable
 from maintenance.names import literal
-from maintenance.policy.urls import UrlError, check_postgres, place_behind_user
+from maintenance.policy.prisma import check_prisma, says_pool, unknown_parameter, without_prisma
+from maintenance.policy.urls import UrlError, check_postgres
 from maintenance.server.capabilities import (
     has_transaction_timeout,
     is_served,
@@ -48,19 +48,6 @@ Question = tuple[str, str, Mapping[str, Any] | None]
 
 _ONLY_WHERE_ASKED = 2**31
 """Never prepare automatically: messages of several statements can't be prepared."""
-
-_PRISMA_ONLY = frozenset(
-    {
-        "connection_limit",
-        "pool_timeout",
-        "pgbouncer",
-        "schema",
-        "socket_timeout",
-        "statement_cache_size",
-        "sslaccept",
-        "sslidentity",
-    }
-)
 
 _PINNED = {
     "TimeZone": "UTC",
@@ -145,8 +132,7 @@ def connect(
         _refuse_old(connection.info.server_version, where)
         here = {**KEEPALIVE, **parameters, **_host_of(connection)}
         second = partial(psycopg.connect, "", **here, autocommit=True)
-        flagged = _says_pool(url)
-        process = find_process(connection, second, where, flagged=flagged)
+        process = find_process(connection, second, where, flagged=says_pool(url))
         connection.serve(process, second)
         pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
         fit_encoding(connection)
@@ -217,13 +203,13 @@ def read_url(url: str, setting: str = "the database url") -> dict[str, Any]:
     problem = ""
     try:
         check_postgres(url)
-        return {
-            key: value for key, value in conninfo_to_dict(_without_prisma(url)).items() if value
-        }
+        check_prisma(url)
+        return {key: value for key, value in conninfo_to_dict(without_prisma(url)).items() if value}
     except UrlError as fault:
         problem = f": {fault}"
     except (psycopg.Error, ValueError):
-        problem = ": unknown libpq parameter"
+        known = {each.keyword.decode() for each in Conninfo.get_defaults()}
+        problem = f": {unknown_parameter(url, known) or 'unknown libpq parameter'}"
     raise UsageError(
         f"{setting} is not a PostgreSQL connection string{problem}",
         hint="wanted postgresql://user:password@host:5432/database",
@@ -443,11 +429,6 @@ def milliseconds(span: timedelta) -> int:
     return max(1, round(span.total_seconds() * 1000)) if span else 0
 
 
-def _says_pool(url: str) -> bool:
-    """Whether a url declares a connection pool by Prisma's parameter `pgbouncer=true`."""
-    return ("pgbouncer", "true") in parse_qsl(_split_query(url)[1])
-
-
 def _as_settings(timeouts: Timeouts) -> dict[str, str]:
     return {
         "lock_timeout": str(milliseconds(timeouts.lock)),
@@ -464,23 +445,6 @@ def _connection_lost(exc: psycopg.Error) -> bool:
         # an owner's code or a foreign server may raise any SQLSTATE, but only as an ERROR
         return severity in ("FATAL", "PANIC")
     return exc.sqlstate[:2] == "08" or exc.sqlstate in ("57P01", "57P02")
-
-
-def _without_prisma(url: str) -> str:
-    before, query = _split_query(url)
-    pairs = parse_qsl(query, keep_blank_values=True)
-    kept = [(key, value) for key, value in pairs if key not in _PRISMA_ONLY]
-    return f"{before}?{urlencode(kept, quote_via=quote)}" if kept else before
-
-
-def _split_query(url: str) -> tuple[str, str]:
-    """Split a url before its parameters; a `?` in the password does not count."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url, ""
-    place = place_behind_user(rest)
-    front, _, query = place.partition("?")
-    return f"{scheme}://{rest[: len(rest) - len(place)]}{front}", query
 
 
 def _first_line(exc: BaseException) -> str:

@@ -1,7 +1,7 @@
 -- identify: database, role, clock and rights of the session, one row
 -- since: 15
 -- params:
--- columns: database text, role text, is_superuser bool, in_recovery bool, server_now timestamptz, encoding text, monitors bool, superusers text[]
+-- columns: database text, role text, is_superuser bool, in_recovery bool, server_now timestamptz, encoding text, monitors bool
 -- locks: none
 -- source: PostgreSQL manual, 9.27 System Information Functions
 SELECT
@@ -11,5 +11,4 @@ SELECT
   pg_catalog.pg_is_in_recovery() AS in_recovery,
   pg_catalog.clock_timestamp() AS server_now,
   pg_catalog.getdatabaseencoding()::text AS encoding,
-  pg_catalog.pg_has_role('pg_monitor', 'USAGE') AS monitors,
-  ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE r.rolsuper) AS superusers
+  pg_catalog.pg_has_role('pg_monitor', 'USAGE') AS monitors

@@ -1,7 +1,7 @@
 -- list_declared_tables: the tables of declarations, with their owners and columns
 -- since: 15
 -- params: oids oid[]
--- columns: oid oid, owner text, is_ours bool, is_superusers bool, may_create bool, partition_key text, n_foreign int4, default_tablespace text, tablespaces text[], numbers int2[], names text[], types text[], lengths int4[], not_null bool[], generated text[], expressions text[]
+-- columns: oid oid, schema text, name text, owner text, is_ours bool, may_create bool, partition_key text, n_foreign int4, default_tablespace text, tablespaces text[], numbers int2[], names text[], types text[], lengths int4[], not_null bool[], generated text[], expressions text[]
 -- locks: ACCESS SHARE on tables with generated columns
 -- source: PostgreSQL manual, 53.7 pg_attribute, 53.6 pg_attrdef, 9.26 System Information Functions
 -- A role may create an index if it has the rights of the table's owner, and CREATE on the schema. The length is the limit of
@@ -9,9 +9,10 @@
 -- can't be indexed.
 SELECT
   c.oid,
+  (SELECT n.nspname::text FROM pg_catalog.pg_namespace n WHERE n.oid = c.relnamespace) AS schema,
+  c.relname::text AS name,
   pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
   pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_ours,
-  COALESCE((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner), false) AS is_superusers,
   pg_catalog.has_schema_privilege(c.relnamespace, 'CREATE') AS may_create,
   CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END AS partition_key,
   CASE WHEN c.relkind = 'p' THEN (
@@ -40,4 +41,4 @@ FROM pg_catalog.unnest(%(oids)s::oid[]) AS w (oid)
 JOIN pg_catalog.pg_class c ON c.oid = w.oid
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-GROUP BY c.oid, c.relowner, c.relnamespace, c.relkind
+GROUP BY c.oid, c.relname, c.relowner, c.relnamespace, c.relkind

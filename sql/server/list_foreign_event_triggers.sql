@@ -4,6 +4,7 @@
 -- columns: name text, owner text, function text, function_owner text
 -- locks: none
 -- source: PostgreSQL manual, 40 Event Triggers: only superusers create them, and they run with the rights of the role that runs DDL
+-- Those that fire for extensions only, as on managed hosts, never run in our sessions.
 SELECT
   pg_catalog.quote_ident(t.evtname) AS name,
   pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(t.evtowner)) AS owner,
@@ -16,4 +17,6 @@ WHERE t.evtenabled IN ('O', 'A')
   AND NOT u.rolsuper
   AND u.oid <> t.evtowner
   AND u.rolname <> current_user
+  AND (t.evttags IS NULL
+    OR NOT t.evttags <@ ARRAY['CREATE EXTENSION', 'ALTER EXTENSION', 'DROP EXTENSION'])
 ORDER BY 1

@@ -27,6 +27,8 @@ from tests.interruptions import OURS, Interruption, Process, end_backends, kill_
 from tests.load_generator import always_read, crowd, moments, rows_there
 from tests.policies import make_policy, write_policy
 
+pytestmark = pytest.mark.in_turn
+
 BUSY = moments(-2, -1, 0)
 LEFT = """
 SELECT relname::text FROM pg_class

@@ -17,7 +17,7 @@ import pytest
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.undo import UndoReport, undo
 from maintenance.policy import Policy
-from tests.applications import KEYS, SURROUNDINGS, TABLES, application
+from tests.applications import KEYS, SURROUNDINGS, TABLES, Account, Change, application
 from tests.builders import Database, Role, drop_database, make_database, unique
 from tests.conversions import shape
 from tests.crash.test_default_partition import LIMIT_S
@@ -49,9 +49,11 @@ CREATE TABLE public.analytics_events (id text PRIMARY KEY, "userId" text, "event
   "timestamp" timestamptz, payload jsonb);
 CREATE TABLE public.audit_logs (
   id text PRIMARY KEY, action text, "createdAt" timestamptz, changes jsonb);
-CREATE TABLE public.applied (which text, id text, change text);
+CREATE TABLE public.applied (which text, id text, change text, by text);
 CREATE FUNCTION public.log() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
-  INSERT INTO public.applied VALUES (TG_TABLE_NAME, coalesce(NEW.id, OLD.id), TG_OP);
+  INSERT INTO public.applied VALUES (TG_TABLE_NAME, coalesce(NEW.id, OLD.id), TG_OP, CASE TG_OP
+    WHEN 'UPDATE' THEN coalesce(to_jsonb(NEW) -> 'payload', to_jsonb(NEW) -> 'changes') ->> 'by'
+    ELSE '' END);
   RETURN NULL; END$$;
 CREATE TRIGGER log AFTER INSERT OR UPDATE OR DELETE ON public.analytics_events
   FOR EACH ROW EXECUTE FUNCTION public.log();
@@ -76,9 +78,11 @@ def subscribed(publisher: Database) -> Generator[Database]:
     publisher.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
     subscriber.execute(
         f"CREATE SUBSCRIPTION {slot} CONNECTION '{publisher.url}' PUBLICATION told"
-        f" WITH (create_slot = false, slot_name = {slot}, copy_data = false)"
+        f" WITH (create_slot = false, slot_name = {slot})"
     )
     try:
+        until(lambda: contents(subscriber) == contents(publisher))
+        subscriber.execute("TRUNCATE public.applied")
         yield subscriber
     finally:
         for statement in ("DISABLE", "SET (slot_name = NONE)"):
@@ -92,6 +96,10 @@ def subscribed(publisher: Database) -> Generator[Database]:
         until(lambda: _free(publisher, slot))
         publisher.execute("SELECT pg_drop_replication_slot(%s)", [slot])
         drop_database(subscriber)
+
+
+def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: database.execute(query) for table, query in ROWS.items()}
 
 
 def _free(publisher: Database, slot: str) -> bool:
@@ -159,21 +167,30 @@ class Live:
 def run_live(live: Live, kill: Kill, numbers: Iterable[int]) -> bool:
     """Disturb runs at some statements while the application writes; whether all were tried."""
     with subscribed(live.database) as subscriber:
-        old = {table: live.database.execute(query) for table, query in ROWS.items()}
+        old = {(table, row[0]) for table, rows in contents(subscriber).items() for row in rows}
         with application(live.database.url, survives=kill is crash_server) as account:
             done = any(live.disturb(number, kill) for number in numbers)
         assert account.errors == []
         assert (account.n_lost > 0) == (kill is crash_server)
-        rows = {table: live.database.execute(query) for table, query in ROWS.items()}
-        stand = {(table, row[0]) for table, found in rows.items() for row in found}
-        kept = {(table, row[0]) for table, found in old.items() for row in found}
-        assert stand == kept | account.ids
-        assert len(stand) == sum(map(len, rows.values()))
+        assert_kept(live.database, old, account)
         live.database.execute(LAST)
         until(lambda: subscriber.execute("SELECT FROM public.audit_logs WHERE id = 'last'") != [])
-        received = subscriber.execute("SELECT which, id, change FROM public.applied")
-        assert sorted(received) == sorted([*account.changes, ("audit_logs", "last", "INSERT")])
+        assert contents(subscriber) == contents(live.database)
+        received = subscriber.execute("SELECT which, id, change, by FROM public.applied")
+        assert sorted(received) == sorted(
+            [*account.changes, Change("audit_logs", "last", "INSERT")]
+        )
     return done
+
+
+def assert_kept(database: Database, old: set[tuple[str, str]], account: Account) -> None:
+    """Every row is there once, as its last committed change has left it."""
+    rows = [(table, *row) for table, found in contents(database).items() for row in found]
+    there = {(table, id_): last for table, id_, *_, last in rows}
+    assert len(there) == len(rows)
+    assert there.keys() == old | account.ids
+    left = {row: by for row, by in account.updates.items() if row in there}
+    assert {row: there[row].get("by") for row in left} == left
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from tests.integration.test_trees import (
 )
 from tests.policies import EVENTS, make_policy
 
+pytestmark = pytest.mark.in_turn
+
 KILLER = """
 CREATE SEQUENCE public.commands;
 CREATE TABLE public.fatal (number bigint);

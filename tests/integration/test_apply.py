@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote as quote_url
 
 import pytest
 
@@ -15,7 +16,7 @@ from maintenance.errors import MaintenanceError, PrivilegeError, UnreachableErro
 from maintenance.names import QualifiedName, parse_name
 from maintenance.periods import Interval, period_of
 from maintenance.pipeline import run as pipeline
-from maintenance.policy import Policy
+from maintenance.policy import Policy, load_policy
 from tests.builders import Database, Role
 from tests.conftest import Servers
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
@@ -368,6 +369,46 @@ def test_prisma_parameters_in_the_url_do_no_harm(database: Database, tmp_path: P
     database.execute(CREATE_EVENTS)
     url = f"{database.url}?connection_limit=5&pgbouncer=true&schema=public&connect_timeout=3"
     assert pipeline.apply(make_policy(tmp_path, url, EVENTS)).ok
+
+
+def test_schema_in_the_url_is_one_of_the_policy_or_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE SCHEMA shop")
+    database.execute(CREATE_EVENTS.replace("public.", "shop."))
+    url, events = f"{database.url}?schema=shop", {**EVENTS, "table": "shop.events"}
+    for command in (pipeline.check, pipeline.plan, pipeline.apply):
+        with pytest.raises(UsageError) as refused:
+            command(make_policy(tmp_path, url, events))
+        assert refused.value.reason == "other_schema"
+    policy = make_policy(tmp_path, url, events)
+    path = policy.path.read_text().replace("url:", "search_path: shop\n  url:", 1)
+    policy.path.write_text(path)
+    report = pipeline.apply(load_policy(policy.path))
+    assert report.ok
+    assert {result.action.kind.value for result in report.results} == {"create_partition"}
+
+
+def test_socket_in_the_url_is_used(servers: Servers, tmp_path: Path) -> None:
+    """As Cloud Run mounts that of Cloud SQL, in a folder with colons."""
+    folder = servers.folder / "project:region:instance"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    own = PostgresServer(
+        embedded_binaries(18),
+        servers.folder / "socket",
+        fsync=False,
+        settings={"unix_socket_directories": str(folder)},
+    )
+    try:
+        own.start()
+        url = own.url("postgres").replace(f"127.0.0.1:{own.port}", "")
+        for host in (str(folder), quote_url(str(folder), safe="")):
+            place = f"?host={host}&port={own.port}&schema=public&connection_limit=1"
+            report = pipeline.check(make_policy(tmp_path, url + place))
+            assert report.ok, report.findings
+    finally:
+        own.remove()
 
 
 # The store

@@ -13,6 +13,8 @@ from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.in_turn
+
 INDEXES = (
     "SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE indrelid = 't'::regclass"
 )

@@ -15,6 +15,8 @@ from maintenance.pipeline import run as pipeline
 from tests.builders import Database, Role
 from tests.policies import make_policy, write_policy
 
+pytestmark = pytest.mark.in_turn
+
 TIMES = """
 SELECT relname, last_analyze IS NOT NULL, last_vacuum IS NOT NULL
 FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'public' ORDER BY 1

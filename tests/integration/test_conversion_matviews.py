@@ -21,6 +21,8 @@ from tests.builders import Database, Role
 from tests.conversions import EVENTS, PLAIN, apply, die_at, found, shape, undo
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.in_turn
+
 VIEWS = f"""
 {PLAIN}
 CREATE FUNCTION public.twice(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 2 * n';

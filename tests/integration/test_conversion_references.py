@@ -14,6 +14,8 @@ from tests.builders import Database, Role
 from tests.conversions import EVENTS, PLAIN, RICH, apply, die_at, found, grants, shape, undo
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.in_turn
+
 PAIRS = f"""
 {PLAIN}
 ALTER TABLE public.events DROP CONSTRAINT events_pkey, ADD PRIMARY KEY (id, at);

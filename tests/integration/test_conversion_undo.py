@@ -110,6 +110,22 @@ def test_undone_table_has_its_foreign_keys_and_materialized_views_again(
     assert database.execute(LEFT) == []
 
 
+@pytest.mark.in_turn
+def test_undo_is_refused_without_disk_for_its_materialized_views(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(VIEWS)
+    assert apply(policy_of(database, tmp_path)).ok
+    before = shape(database)
+    limits = {"preflight": {"free_disk": "900 TB"}}
+    (result,) = undo(make_policy(tmp_path, database.url, EVENTS, indexes=limits)).results
+    assert result.outcome is Outcome.FAILED
+    assert result.cause is not None
+    assert result.cause.reason == "free_disk_low"
+    assert shape(database) == before
+    undone(policy_of(database, tmp_path))
+
+
 def test_undone_conversion_is_held_until_it_is_asked_for_again(
     database: Database, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from tests.sessions import session
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
-pytestmark = pytest.mark.store(NOW)
+pytestmark = [pytest.mark.store(NOW), pytest.mark.in_turn]
 DEFAULT = "CREATE TABLE public.events_default PARTITION OF public.events DEFAULT"
 MANY = 12_000
 """More rows than ATTACH may look through under its lock."""

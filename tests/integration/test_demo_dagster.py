@@ -69,6 +69,20 @@ def test_service_inherits_what_it_is_given_and_nothing_else(make: Make) -> None:
     assert "['GIVEN', 'LC_ALL']" in service.log.read_text()
 
 
+def test_service_can_be_stopped_gently_by_an_owner_in_the_background(make: Make) -> None:
+    numbers = (signal.SIGINT, signal.SIGQUIT)
+    handlers = f"[*map(signal.getsignal, {[*map(int, numbers)]})]"
+    service = make(f"import signal; print({handlers}, 'up', flush=True)")
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        service.start({})
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    service.wait_until(_is_up(service))
+    assert "SIG_IGN" not in service.log.read_text()
+
+
 def test_service_that_ends_is_an_error_with_the_end_of_its_log(make: Make) -> None:
     service = make("print('\\033[31mno room\\033[0m'); raise SystemExit(1)")
     service.start({})
@@ -207,7 +221,8 @@ def test_what_the_demo_adapts_is_in_the_policies(tmp_path: Path) -> None:
     for policy in systems.load(tmp_path):
         original = (ROOT / "policies" / policy.path.name).read_text()
         is_adapted = policy.path.read_text() != original
-        assert is_adapted == (policy.database.name == "nova")
+        assert is_adapted == (policy.database.name in ("learning_platform", "nova"))
+        assert policy.database.replicas == ()
 
 
 def test_policy_with_a_literal_url_is_refused(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from tests.sessions import until
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
-pytestmark = pytest.mark.store(NOW)
+pytestmark = [pytest.mark.store(NOW), pytest.mark.in_turn]
 
 SCHEMA = """
 CREATE TABLE public.users (id bigint PRIMARY KEY);

@@ -16,7 +16,7 @@ from tests.integration.test_drain import COMPARING, COPYING, END, INDEXING, LEFT
 from tests.integration.test_trees import CREATE, add_month, bounds, child, insert, month, shape
 from tests.policies import EVENTS, make_policy
 
-pytestmark = pytest.mark.store
+pytestmark = [pytest.mark.store, pytest.mark.in_turn]
 
 CONTENT = "SELECT count(*), sum(hashtextextended(e::text, 0)) FROM public.events AS e"
 SINGLE = "CREATE TABLE public.rest PARTITION OF public.events DEFAULT"

@@ -85,6 +85,7 @@ def test_keys_without_an_index_are_one_finding_and_its_statements_mend_all(
     assert found(database, tmp_path) is None
 
 
+@pytest.mark.in_turn
 def test_empty_tables_and_tables_of_one_row_are_left_out(
     database: Database, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_empty_tables_and_tables_of_one_row_are_left_out(
     assert set(keys(found(database, tmp_path))) == {"single_id_fkey"}
 
 
+@pytest.mark.in_turn
 def test_tables_of_extensions_are_left_out(database: Database, tmp_path: Path) -> None:
     run_all(
         database,
@@ -140,6 +142,7 @@ def test_deletes_of_referenced_rows_make_a_large_table_without_an_index_a_warnin
     assert found(database, tmp_path) is None
 
 
+@pytest.mark.in_turn
 def test_only_keys_of_the_named_table(database: Database, tmp_path: Path) -> None:
     run_all(
         database,
@@ -285,6 +288,7 @@ def test_partitioned_table_is_silent_if_each_leaf_has_an_index(
     assert found(database, tmp_path) is None
 
 
+@pytest.mark.in_turn
 def test_partitioned_table_gets_its_index_without_a_build_that_blocks_writers(
     database: Database, tmp_path: Path
 ) -> None:
@@ -310,6 +314,7 @@ def test_partitioned_table_gets_its_index_without_a_build_that_blocks_writers(
     ) == [(True,)]
 
 
+@pytest.mark.in_turn
 def test_index_of_a_parent_that_was_left_unfinished_is_finished(
     database: Database, tmp_path: Path
 ) -> None:
@@ -355,6 +360,7 @@ def test_referenced_table_may_be_partitioned_as_well(database: Database, tmp_pat
 # Names and sharing
 
 
+@pytest.mark.in_turn
 def test_keys_of_the_same_columns_share_one_index(database: Database, tmp_path: Path) -> None:
     run_all(
         database,
@@ -373,6 +379,7 @@ def test_keys_of_the_same_columns_share_one_index(database: Database, tmp_path: 
     assert found(database, tmp_path) is None
 
 
+@pytest.mark.in_turn
 def test_names_fit_and_differ(database: Database, tmp_path: Path) -> None:
     long = "ä" * 31
     run_all(
@@ -402,6 +409,7 @@ def test_index_of_another_collation_serves_no_key(database: Database, tmp_path: 
     assert found(database, tmp_path) is None
 
 
+@pytest.mark.in_turn
 def test_locked_table_leaves_the_finding_open(database: Database, tmp_path: Path) -> None:
     run_all(
         database,

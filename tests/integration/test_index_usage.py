@@ -8,14 +8,15 @@ import psycopg
 import pytest
 
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
-from maintenance.engine.findings import Finding, FindingKind
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.target import Target
 from maintenance.errors import UsageError
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.notify import notify
-from maintenance.policy import Policy
+from maintenance.policy import Policy, load_policy
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.indexes.servers import read_usage
-from tests.builders import Database, server_folder
+from tests.builders import ROOT, Database, server_folder
 from tests.policies import make_policy
 from tests.replicas import caught_up, make_replica
 from tests.sessions import session, until
@@ -222,6 +223,27 @@ def test_index_that_only_the_replica_uses_is_never_called_unused(
     advice(alone, start)
     blinkered = unused(advice(alone, start + AFTER))
     assert blinkered == ["public.events_a", "public.events_b"], "without the replica it seems so"
+
+
+def test_policy_of_the_learning_platform_reads_its_replica(
+    cluster: tuple[PostgresServer, PostgresServer],
+) -> None:
+    """A missing variable is reported, and is no error: not every installation has a replica."""
+    primary, replica = cluster
+    policy = load_policy(ROOT / "policies/learning_platform.yaml")
+    until(lambda: caught_up(primary, replica))
+    variable = "DATABASE_READ_REPLICA_URL"
+
+    def told(**replicas: str) -> set[tuple[FindingKind, Severity]]:
+        target = Target(policy, {"LEARNING_PLATFORM_URL": primary.url(), **replicas})
+        found = pipeline.plan(target, only=["indexes", "workload"]).findings
+        return {(f.kind, f.severity) for f in found if variable in f.object}
+
+    assert told(**{variable: replica.url()}) == set()
+    assert told() == {
+        (FindingKind.REPLICA_UNREACHABLE, Severity.WARN),
+        (FindingKind.MONITOR_BLIND, Severity.WARN),
+    }
 
 
 def test_replica_that_is_down_lets_nothing_be_called_unused(

@@ -238,6 +238,16 @@ def test_large_table_that_is_updated_is_not_proposed(prisma: Database, tmp_path:
     assert not any(e.reason == "conversion" for e in proposal(prisma, tmp_path).entries)
 
 
+def test_schema_in_the_url_is_the_search_path(database: Database, tmp_path: Path) -> None:
+    database.execute('CREATE SCHEMA "Shop"')
+    url = f"{database.url}?schema=Shop&connection_limit=5"
+    report = init(url, os.environ, name="shop", variable=VARIABLE, path=tmp_path / "shop.yaml")
+    (tmp_path / "shop.yaml").write_text(report.text)
+    policy = load_policy(tmp_path / "shop.yaml")
+    assert policy.database.search_path == '"Shop"'
+    assert pipeline.check(Target(policy, {**os.environ, VARIABLE: url})).ok
+
+
 @pytest.mark.pg("== 18")
 def test_check_says_what_no_section_names(prisma: Database, tmp_path: Path) -> None:
     policy = make_policy(tmp_path, prisma.url)

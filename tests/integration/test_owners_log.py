@@ -17,6 +17,8 @@ from maintenance.policy import Policy
 from tests.builders import Database, Role, drop_database, make_database, make_role, server_folder
 from tests.policies import EVENTS, make_policy
 
+pytestmark = pytest.mark.in_turn
+
 TABLES = """
 CREATE TABLE public.events (id bigint NOT NULL, at timestamptz NOT NULL, note text,
   PRIMARY KEY (id, at)) PARTITION BY RANGE (at);

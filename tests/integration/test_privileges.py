@@ -1,12 +1,13 @@
 """The documented role is enough for everything, and less is said precisely."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from maintenance.engine.findings import FindingKind
+from maintenance.engine.findings import Finding, FindingKind
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.registry import SUBJECTS
 from tests.builders import ROOT, Database, Role
@@ -85,32 +86,92 @@ def test_missing_rights_are_said_once_each_with_a_grant_that_mends_them(
     assert pipeline.apply(policy).ok
 
 
-def test_membership_in_a_superuser_is_never_asked_for(
-    database: Database, limited_role: Role, tmp_path: Path
+ADMINISTRATORS = {
+    "superuser": "",
+    "creates roles": "CREATE ROLE {name} CREATEROLE",
+    "member of a superuser": "CREATE ROLE {name} IN ROLE postgres",
+    "grants predefined roles": "CREATE ROLE {name}; GRANT pg_monitor TO {name} WITH ADMIN OPTION",
+}
+"""Roles in which membership is never to be granted, and how each is made."""
+
+OF_ALL_KINDS = """
+CREATE TABLE public.events (id bigint NOT NULL, at timestamptz NOT NULL, note text DEFAULT 'n',
+  PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE MATERIALIZED VIEW public.mv AS SELECT 1 AS id;
+CREATE TABLE public.rows (id int PRIMARY KEY, calculated_at timestamptz);
+INSERT INTO public.rows SELECT g FROM generate_series(1, 500) g;
+CREATE TABLE public.log (id bigint PRIMARY KEY, at timestamptz NOT NULL);
+INSERT INTO public.log VALUES (1, now());
+CREATE TABLE public.notes (id int PRIMARY KEY, log_id bigint REFERENCES public.log (id));
+"""
+"""An object for each subject that needs the rights of owners."""
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("kind", ADMINISTRATORS)
+def test_membership_in_an_administrator_is_never_asked_for(
+    database: Database, limited_role: Role, tmp_path: Path, kind: str
 ) -> None:
-    """It would make the role one too; who owns the tables is what has to change."""
-    database.execute(CREATE_EVENTS)
-    database.execute("CREATE MATERIALIZED VIEW public.mv AS SELECT 1 AS id")
-    database.execute("CREATE TABLE public.rows (id int PRIMARY KEY, calculated_at timestamptz)")
-    database.execute("INSERT INTO public.rows SELECT g FROM generate_series(1, 500) g")
-    database.execute(f"GRANT pg_read_all_data TO {limited_role.name}")
+    """It would make our role one too; who owns the tables is what has to change."""
+    owner = f"{database.name}_admin" if ADMINISTRATORS[kind] else "postgres"
+    if ADMINISTRATORS[kind]:
+        database.execute(ADMINISTRATORS[kind].format(name=owner))
+        database.execute(f"GRANT CREATE ON SCHEMA public TO {owner}")
+    database.execute(f"SET ROLE {owner}; {OF_ALL_KINDS}")
+    database.execute(f"GRANT pg_read_all_data, pg_monitor TO {limited_role.name}")
     (tmp_path / "recalculate.sql").write_text(
         "UPDATE public.rows SET calculated_at = now() WHERE id = ANY (%(keys)s)"
     )
     (tmp_path / "view.sql").write_text("SELECT 1 AS id")
+    (tmp_path / "indexes.sql").write_text("CREATE INDEX declared ON public.notes (log_id)")
     stale = {"table": "rows", "calculated_at": "calculated_at", "key": ["id"]}
     policy = make_policy(
         tmp_path,
         database.url_of(limited_role),
         EVENTS,
-        matviews=[{"name": "mv"}, {"name": "new", "definition": "view.sql", "owner": "postgres"}],
+        {
+            "table": "log",
+            "column": "at",
+            "convert": "online",
+            "convert_when": {"larger_than": "1 kB"},
+        },
+        matviews=[{"name": "mv"}, {"name": "new", "definition": "view.sql", "owner": owner}],
         stale_analytics=[{**stale, "recalculate": "recalculate.sql"}],
         statistics={},
+        indexes={"declared": "indexes.sql"},
     )
     found = pipeline.plan(policy).findings
     lacking = {f.object for f in found if f.kind is FindingKind.PRIVILEGE_MISSING}
-    assert {"public.events", "public.mv", "public.rows"} <= lacking
-    assert [f for f in found if re.search(r"GRANT \W?postgres\b", f"{f.message} {f.data}")] == []
+    assert {"public.events", "public.mv", "public.rows", "public.declared"} <= lacking
+    (held,) = (f for f in found if f.kind is FindingKind.NOT_PARTITIONED)
+    assert {"not_owner", "reference_owner"} <= set(held.data["reasons"])
+    asked = re.compile(rf"GRANT \W?{owner}\b")
+    assert [f for f in found if asked.search(f"{f.message} {f.data}")] == []
+    done: set[str] = set()
+    while advised := set(grants_of(pipeline.plan(policy).findings)) - done:
+        for grant in sorted(advised, key=order):
+            database.execute(grant)
+        done |= advised
+    left = [f for f in pipeline.plan(policy).findings if f.kind is FindingKind.PRIVILEGE_MISSING]
+    assert [(f.object, f.data) for f in left] == []
+    member = "SELECT pg_has_role(%s, %s, 'MEMBER')"
+    assert database.execute(member, (limited_role.name, owner)) == [(False,)]
+
+
+def grants_of(findings: Iterable[Finding]) -> list[str]:
+    """The single statements that findings advise, each once."""
+    texts = (
+        t
+        for f in findings
+        if f.kind is FindingKind.PRIVILEGE_MISSING
+        for t in f.data.get("grants", ())
+    )
+    return list(dict.fromkeys(one for text in texts for one in text.split("; ")))
+
+
+def order(statement: str) -> int:
+    """A role is made before it is used."""
+    return ("CREATE", "GRANT", "ALTER").index(statement.split(maxsplit=1)[0])
 
 
 def test_own_cost_is_counted_by_purpose_and_kept(owned: Database, tmp_path: Path) -> None:

@@ -162,6 +162,7 @@ def test_u8_query_without_the_status_can_not_use_it(shop: Database) -> None:
     assert (found.use, found.reason) == (Use.UNUSED, Reason.PREDICATE)
 
 
+@pytest.mark.in_turn
 def test_u3_only_the_query_for_finished_rows_uses_it(shop: Database) -> None:
     head = "-- params: 5, 3\nSELECT * FROM video_progress WHERE student_id = $1 AND course_id = $2"
     order = "ORDER BY last_watched_at DESC"
@@ -197,6 +198,7 @@ def test_p15_filter_without_the_leading_column(shop: Database) -> None:
     assert used(shop, PROPOSALS, by_both).use is Use.USED
 
 
+@pytest.mark.in_turn
 def test_e4_another_expression_than_the_index_has(shop: Database) -> None:
     declared = """-- params: 'title'
     SELECT id FROM courses WHERE to_tsvector('english', coalesce(title, '') || ' ' ||
@@ -209,12 +211,14 @@ def test_e4_another_expression_than_the_index_has(shop: Database) -> None:
     assert used(shop, FULLTEXT, rare).use is Use.USED
 
 
+@pytest.mark.in_turn
 def test_table_of_a_few_blocks_is_read_whole(shop: Database) -> None:
     tiny = index("idx_tiny", "tiny", "a", pages=1)
     found = used(shop, tiny, "-- params: 3\nSELECT * FROM tiny WHERE a = $1")
     assert (found.use, found.reason) == (Use.UNUSED, Reason.SMALL)
 
 
+@pytest.mark.in_turn
 def test_nulls_at_the_other_end_leave_a_sort(shop: Database) -> None:
     text = """SELECT * FROM proposals WHERE status = 'S5' AND customer_id > 39990
     ORDER BY status, customer_id DESC NULLS LAST"""
@@ -266,6 +270,7 @@ def test_u5_order_column_that_is_only_included_leaves_a_sort(shop: Database) -> 
 # What is not run
 
 
+@pytest.mark.in_turn
 def test_l19_text_that_is_no_tsquery_is_told_without_the_text(shop: Database) -> None:
     text = """-- params: 'basics'
     -- params: 'machine learning'
@@ -277,6 +282,7 @@ def test_l19_text_that_is_no_tsquery_is_told_without_the_text(shop: Database) ->
     assert "parameters 2" in found.failure.text
 
 
+@pytest.mark.in_turn
 def test_query_that_can_not_run_says_why(shop: Database) -> None:
     shop.execute("CREATE FUNCTION touch() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 1'")
     texts = {
@@ -294,6 +300,7 @@ def test_query_that_can_not_run_says_why(shop: Database) -> None:
     assert found[4].failure.sqlstate == "42703"
 
 
+@pytest.mark.in_turn
 def test_locked_table_is_said_to_be_locked(shop: Database) -> None:
     holder = shop.connect(autocommit=False)
     holder.execute("LOCK TABLE tiny")
@@ -305,6 +312,7 @@ def test_locked_table_is_said_to_be_locked(shop: Database) -> None:
 # Rights
 
 
+@pytest.mark.in_turn
 def test_query_runs_with_the_rights_of_the_owner_of_its_table(shop: Database) -> None:
     owner = make_role(shop.server, "owner")
     shop.execute("CREATE SCHEMA app")
@@ -326,6 +334,7 @@ def test_query_runs_with_the_rights_of_the_owner_of_its_table(shop: Database) ->
     assert found.failure.reason is NotRun.RIGHTS
 
 
+@pytest.mark.in_turn
 def test_query_changes_nothing_and_leaves_nothing(shop: Database) -> None:
     shop.execute(
         "CREATE FUNCTION sly() RETURNS int LANGUAGE plpgsql STABLE AS $$BEGIN"
@@ -336,6 +345,7 @@ def test_query_changes_nothing_and_leaves_nothing(shop: Database) -> None:
     assert shop.execute("SELECT count(*) FROM tiny WHERE id = 99") == [(0,)]
 
 
+@pytest.mark.in_turn
 def test_plans_are_not_counted_as_use(shop: Database) -> None:
     query = parse_query("SELECT max(user_id) FROM requests WHERE user_id > 10", "q")
     planned(shop, query)
@@ -344,6 +354,7 @@ def test_plans_are_not_counted_as_use(shop: Database) -> None:
     assert shop.execute(scans) == [(0,)]
 
 
+@pytest.mark.in_turn
 def test_role_without_rights_of_the_owner_is_told_what_to_grant(shop: Database) -> None:
     owner, visitor = make_role(shop.server, "owner"), make_role(shop.server, "visitor")
     shop.execute(f"ALTER TABLE tiny OWNER TO {owner.name}")
@@ -359,6 +370,7 @@ def test_role_without_rights_of_the_owner_is_told_what_to_grant(shop: Database) 
     assert found.failure is None
 
 
+@pytest.mark.in_turn
 def test_owner_that_may_not_read_another_table_is_told(shop: Database) -> None:
     owner = make_role(shop.server, "owner")
     shop.execute(f"ALTER TABLE tiny OWNER TO {owner.name}")
@@ -367,6 +379,7 @@ def test_owner_that_may_not_read_another_table_is_told(shop: Database) -> None:
     assert (found.failure.reason, found.failure.sqlstate) == (NotRun.RIGHTS, "42501")
 
 
+@pytest.mark.in_turn
 def test_code_of_another_role_does_not_run_with_the_rights_of_the_owner(shop: Database) -> None:
     owner, stranger = make_role(shop.server, "owner"), make_role(shop.server, "stranger")
     shop.execute(f"ALTER TABLE tiny OWNER TO {owner.name}")

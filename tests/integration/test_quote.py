@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from maintenance.demo.postgres import PostgresServer
 from maintenance.names import literal, quote
 
+pytestmark = pytest.mark.in_turn
+
 HOSTILE = [
     "plain",
     "_under",

@@ -17,6 +17,8 @@ from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.in_turn
+
 OLD = QualifiedName("app", "old")
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

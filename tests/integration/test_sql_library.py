@@ -77,7 +77,7 @@ def library() -> Iterator[File]:
     """Every statement, migrations and the owners' schemas left out."""
     for path in sorted(SQL.rglob("*.sql")):
         inside = path.relative_to(SQL)
-        if inside.parts[0] != "systems" and not re.match(r"\d{4}_", path.name):
+        if inside.parts[0] not in ("hosts", "systems") and not re.match(r"\d{4}_", path.name):
             yield File(path)
 
 

@@ -21,7 +21,7 @@ from tests.sessions import session
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
-pytestmark = pytest.mark.store(NOW)
+pytestmark = [pytest.mark.store(NOW), pytest.mark.in_turn]
 LMS = SQL / "systems" / "lms"
 COURSES: dict[str, Any] = {
     "table": "public.course_analytics",

@@ -76,6 +76,7 @@ def test_table_without_statistics_is_analyzed_and_a_second_run_plans_nothing(
     assert apply(policy).plan.actions == ()
 
 
+@pytest.mark.in_turn
 def test_changes_beyond_the_policy_are_analyzed_and_fewer_are_left(
     database: Database, policy: Policy
 ) -> None:
@@ -91,6 +92,7 @@ def test_changes_beyond_the_policy_are_analyzed_and_fewer_are_left(
     assert done(apply(policy)) == [("analyze_table", "public.busy")]
 
 
+@pytest.mark.in_turn
 def test_worst_comes_first(database: Database, policy: Policy) -> None:
     for table in ("public.a", "public.b", "public.c"):
         fill(database, table)
@@ -205,6 +207,7 @@ def test_old_rows_are_frozen_before_autovacuum_has_to(database: Database, tmp_pa
     assert detail["after"]["frozen_age"] < detail["before"]["frozen_age"]
 
 
+@pytest.mark.in_turn
 def test_hostile_names_are_analyzed(database: Database, policy: Policy) -> None:
     database.execute('CREATE SCHEMA "a.b"')
     hostile = [
@@ -223,6 +226,7 @@ def test_hostile_names_are_analyzed(database: Database, policy: Policy) -> None:
     )
 
 
+@pytest.mark.in_turn
 def test_our_own_store_temporary_and_empty_tables_are_left_alone(
     database: Database, policy: Policy
 ) -> None:
@@ -233,6 +237,7 @@ def test_our_own_store_temporary_and_empty_tables_are_left_alone(
     assert apply(policy).plan.actions == ()
 
 
+@pytest.mark.in_turn
 def test_no_section_means_nothing_is_done(database: Database, tmp_path: Path) -> None:
     fill(database, "public.never")
     policy = make_policy(tmp_path, database.url)
@@ -242,6 +247,7 @@ def test_no_section_means_nothing_is_done(database: Database, tmp_path: Path) ->
 # In the way
 
 
+@pytest.mark.in_turn
 def test_table_dropped_meanwhile_is_a_skip(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +271,7 @@ def narrow(policy: Policy, **changes: Any) -> Policy:
     return policy.model_copy(update={"parallel": parallel, **changes})
 
 
+@pytest.mark.in_turn
 def test_busy_table_fails_by_name_and_the_others_are_done(
     database: Database, policy: Policy
 ) -> None:
@@ -286,6 +293,7 @@ def test_busy_table_fails_by_name_and_the_others_are_done(
     assert "a slow migration" in busy.message
 
 
+@pytest.mark.in_turn
 def test_waiting_for_a_table_stops_no_writer(database: Database, policy: Policy) -> None:
     fill(database, "public.held")
     holder = database.connect(autocommit=False)
@@ -305,6 +313,7 @@ def test_waiting_for_a_table_stops_no_writer(database: Database, policy: Policy)
     assert written
 
 
+@pytest.mark.in_turn
 def test_what_did_not_fit_into_the_budget_is_one_finding(
     database: Database, tmp_path: Path
 ) -> None:
@@ -322,6 +331,7 @@ def test_what_did_not_fit_into_the_budget_is_one_finding(
 # What can't be seen or done
 
 
+@pytest.mark.in_turn
 @pytest.mark.pg("== 18")
 def test_counting_switched_off_is_said_and_missing_statistics_are_made_all_the_same(
     database: Database, policy: Policy

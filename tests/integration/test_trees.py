@@ -19,7 +19,7 @@ from maintenance.subjects.partitions.inventory import inventory
 from tests.builders import Database, Role
 from tests.policies import EVENTS, make_policy
 
-pytestmark = pytest.mark.store
+pytestmark = [pytest.mark.store, pytest.mark.in_turn]
 
 CREATE = """
 CREATE TABLE public.users (id bigint PRIMARY KEY);

@@ -1,6 +1,5 @@
 """The first day of a new installation ends without an alert, unless something is really wrong."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ import pytest
 import yaml
 
 from maintenance.demo.postgres import PostgresServer
-from maintenance.demo.systems import System
+from maintenance.demo.systems import System, load
 from maintenance.orchestration.build import build
 from maintenance.pipeline import notify as rounds
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
-from tests.builders import ROOT, Database, drop_database, make_database
+from tests.builders import Database, drop_database, make_database
 from tests.caches import cache_server, program_of
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 from tests.receivers import Receiver
@@ -121,9 +120,8 @@ def test_demo_ends_its_first_day_without_an_alert(
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shutil.copytree(ROOT / "sql", tmp_path / "sql")
-    shutil.copytree(ROOT / "policies", tmp_path / "policies")
-    path = tmp_path / "policies" / f"{name}.yaml"
+    (policy,) = load(tmp_path, [name])
+    path = policy.path
     alerts = yaml.safe_dump({"alerts": {"sinks": [receiver.webhook()]}})
     path.write_text(f"{path.read_text()}\n{alerts}")
     database = make_database(server)

@@ -287,7 +287,7 @@ def test_steps_build_the_key_then_the_bound_then_swap_then_create_the_months() -
         "SELECT 'swap of",
         "ALTER TABLE",
         "ALTER TABLE",
-        "ANALYZE",
+        "ANALYZE ONLY",
     ]
     assert action.detail["first_partition"] == "public.events_2024_03_to_2026_12"
     assert action.detail["until"] == "2027-01"
@@ -925,3 +925,10 @@ def test_expected_parent_differs_only_in_its_key() -> None:
         ("index", "events_pkey"),
     }
     assert all("(id, at)" in fact.definition["text"] for fact in changed)
+
+
+def test_partitions_are_analyzed_again_only_where_the_server_knows_no_other_way() -> None:
+    server = replace(SERVER, version=170004)
+    (old,) = plan(ConversionObservation(server, (events(),)), NOW, EVERYTHING).actions
+    assert old.steps[-1].statements == ("ANALYZE public.events",)
+    assert the_action(events()).steps[-1].statements == ("ANALYZE ONLY public.events",)

@@ -12,6 +12,7 @@ from maintenance.engine.scope import Request
 from maintenance.monitoring.freshness import ages
 from maintenance.names import QualifiedName, parse_name
 from maintenance.policy import Policy
+from maintenance.server.grants import Grants
 from maintenance.store import Refresh
 from maintenance.subjects.matviews.dependencies import reads_of
 from maintenance.subjects.matviews.freshness import assess_all, moments_of, with_sources
@@ -94,7 +95,7 @@ def test_ages_by_an_observation_and_by_the_ledger_agree(policy: Policy) -> None:
 def test_view_on_one_of_unknown_age_is_left_alone_but_its_age_is_reported(policy: Policy) -> None:
     seen = observed(a=None, b=LATE, c=LATE)
     foreign = replace(seen.views[A], may_refresh=False, owner="reports")
-    seen = replace(seen, views={**seen.views, A: foreign}, role="maintenance")
+    seen = replace(seen, views={**seen.views, A: foreign}, rights=Grants("maintenance", "app"))
     planned = plan(policy, seen, NOW, Request())
     assert (planned.actions, len(planned.skipped)) == ((), 2)
     stale = {f.object: f.value for f in planned.findings if f.kind is FindingKind.MATVIEW_STALE}

@@ -6,8 +6,8 @@ import pytest
 
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.policy import WorkloadPolicy, load_policy
+from maintenance.server.query_text import fingerprint, key_of, normalised
 from maintenance.subjects.workload.models import Sample, Statements, WorkloadSnapshot
-from maintenance.subjects.workload.query_text import fingerprint, key_of, normalised
 from maintenance.subjects.workload.statement_findings import query_findings
 from maintenance.subjects.workload.targets import Target, Targets, targets_of
 from tests.builders import ROOT

@@ -7,6 +7,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from maintenance.engine.findings import Finding, Severity
+from maintenance.server.query_text import (
+    is_application,
+    key_of,
+    normalised,
+    reads_table,
+    writes_rows,
+)
 from maintenance.subjects.workload.models import (
     Counts,
     Sample,
@@ -15,13 +22,6 @@ from maintenance.subjects.workload.models import (
     WorkloadSnapshot,
 )
 from maintenance.subjects.workload.pg_stat_statements import sampled_code
-from maintenance.subjects.workload.query_text import (
-    is_application,
-    key_of,
-    normalised,
-    reads_table,
-    writes_rows,
-)
 from tests.snapshots import NOW, a_policy
 from tests.snapshots import workload_plan as plan
 

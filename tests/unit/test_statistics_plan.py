@@ -17,6 +17,7 @@ from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.time_budget import Budget
 from maintenance.errors import BudgetError
 from maintenance.names import QualifiedName
+from maintenance.server.grants import Grants
 from maintenance.subjects.statistics.findings import LISTED
 from maintenance.subjects.statistics.models import (
     Baseline,
@@ -45,7 +46,10 @@ def a_parent(oid: int = 1, **changes: Any) -> TableFacts:
 
 
 def a_look(*tables: TableFacts, **changes: Any) -> StatisticsObservation:
-    return replace(StatisticsObservation(18, "maintenance", True, 10**6, 10**6, tables), **changes)
+    return replace(
+        StatisticsObservation(18, Grants("maintenance", "app"), True, 10**6, 10**6, tables),
+        **changes,
+    )
 
 
 def planned(seen: StatisticsObservation, request: Request = EVERYTHING, **section: Any) -> Plan:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from maintenance.engine.findings import Finding, FindingKind, Reading, Severity
 from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
+from maintenance.server.query_text import UNREADABLE, key_of, normalised
 from maintenance.subjects.workload.deltas import baselines, windows
 from maintenance.subjects.workload.growth import growth
 from maintenance.subjects.workload.models import (
@@ -28,7 +29,6 @@ from maintenance.subjects.workload.models import (
     WorkloadSnapshot,
     Wraparound,
 )
-from maintenance.subjects.workload.query_text import UNREADABLE, key_of, normalised
 from tests.snapshots import NOW, a_policy
 from tests.snapshots import workload_plan as plan
 

@@ -50,6 +50,7 @@ def _unchanged(seen: ConvertibleTable, target: Target, facts_sql: str) -> Step:
         (as_swapped(seen.definition, facts_sql), _named(seen)),
         when=_is_swapped(seen, target),
         kept_if=_kept(seen, target),
+        copies=tuple(str(view.name) for view in seen.matviews),
     )
 
 

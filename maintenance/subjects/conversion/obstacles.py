@@ -26,7 +26,7 @@ def obstacles_of_definition(seen: ConvertibleTable, server: Server) -> Iterator[
     yield from _of_table(seen)
     yield from _of_rights(seen, server)
     yield from _of_key(seen)
-    yield from obstacles_of_objects(seen)
+    yield from obstacles_of_objects(seen, server.grants)
 
 
 def obstacles_of_rows(seen: ConvertibleTable, now: datetime) -> Iterator[Obstacle]:
@@ -109,9 +109,8 @@ def _of_rights(seen: ConvertibleTable, server: Server) -> Iterator[Obstacle]:
     table, role = seen.table, quote(server.role)
     owner, schema = quote(table.properties.owner), quote(seen.name.schema)
     if not table.manageable:
-        yield Obstacle(
-            "not_owner", f"{role} is not a member of its owner. Run GRANT {owner} TO {role}"
-        )
+        right = server.grants.right_to_act(table.properties.owner, seen.name)
+        yield Obstacle("not_owner", f"{role} is not a member of its owner. Run {right}")
     if not table.lends:
         database = quote(server.database)
         yield Obstacle(

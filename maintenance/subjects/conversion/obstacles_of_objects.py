@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from maintenance.names import QualifiedName, quote
+from maintenance.server.grants import Grants
 from maintenance.subjects.conversion.models import ConvertibleTable, Fact, Obstacle
 from maintenance.subjects.conversion.obstacles_of_references import obstacles_of_references
 from maintenance.subjects.conversion.obstacles_of_views import obstacles_of_views
@@ -15,14 +16,14 @@ _REPLACES_ROW = re.compile(
 )
 
 
-def obstacles_of_objects(seen: ConvertibleTable) -> Iterator[Obstacle]:
+def obstacles_of_objects(seen: ConvertibleTable, grants: Grants) -> Iterator[Obstacle]:
     """Yield the reasons that keys, indexes, code, views, publications and others give."""
     yield from _of_constraints(seen)
     yield from _of_indexes(seen)
     yield from _of_triggers(seen)
-    yield from obstacles_of_references(seen)
+    yield from obstacles_of_references(seen, grants)
     yield from obstacles_of_views(seen)
-    yield from _of_publications(seen)
+    yield from _of_publications(seen, grants)
     yield from _of_owners(seen)
     yield from _of_others(seen)
     yield from _of_upserts(seen)
@@ -173,8 +174,9 @@ def _of_triggers(seen: ConvertibleTable) -> Iterator[Obstacle]:
             )
 
 
-def _of_publications(seen: ConvertibleTable) -> Iterator[Obstacle]:
+def _of_publications(seen: ConvertibleTable, grants: Grants) -> Iterator[Obstacle]:
     (table,) = seen.of("table") or (Fact("table", "", {"replica_identity": "d"}),)
+    owner = quote(seen.table.properties.owner)
     for each in seen.of("publication"):
         facts, name = each.definition, quote(each.name)
         if not facts["via_root"]:
@@ -189,7 +191,9 @@ def _of_publications(seen: ConvertibleTable) -> Iterator[Obstacle]:
             yield _about(
                 each,
                 "publication_owner",
-                f"this role is not a member of the owner of publication {name}",
+                f"this role is not a member of the owner of publication {name}. Run GRANT CREATE ON"
+                f" DATABASE {quote(grants.database)} TO {owner}; ALTER PUBLICATION {name} OWNER TO"
+                f" {owner}",
             )
         listed = facts["columns"]
         is_lacking = listed is not None and not set(seen.extended_key) <= set(listed)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from maintenance.names import quote
+from maintenance.server.grants import Grants
 from maintenance.subjects.conversion.models import ConvertibleTable, Obstacle
 from maintenance.subjects.conversion.references import (
     Reference,
@@ -14,10 +15,10 @@ from maintenance.subjects.conversion.references import (
 _ACTIONS = {"n": "SET NULL", "d": "SET DEFAULT"}
 
 
-def obstacles_of_references(seen: ConvertibleTable) -> Iterator[Obstacle]:
+def obstacles_of_references(seen: ConvertibleTable, grants: Grants) -> Iterator[Obstacle]:
     """Yield the reasons: foreign keys that can't be created again, or need a further column."""
     for each in references_of(seen.definition):
-        yield from _of_rights(seen, each)
+        yield from _of_rights(seen, each, grants)
         yield from _of_definition(each)
         if each.has_key:
             continue
@@ -28,14 +29,15 @@ def obstacles_of_references(seen: ConvertibleTable) -> Iterator[Obstacle]:
             yield from _of_column(seen, each, each.column)
 
 
-def _of_rights(seen: ConvertibleTable, each: Reference) -> Iterator[Obstacle]:
+def _of_rights(seen: ConvertibleTable, each: Reference, grants: Grants) -> Iterator[Obstacle]:
     owner, named = quote(each.owner), _named(each)
     if not each.around["usable"]:
         yield _about(
             each,
             "reference_owner",
-            f"{named} can't be created again: this role is not a member of its owner. Run GRANT"
-            f" {owner} TO this role, and GRANT USAGE ON SCHEMA {quote(each.table.schema)}",
+            f"{named} can't be created again: this role is not a member of its owner. Run"
+            f" {grants.right_to_act(each.owner, each.table)}; GRANT USAGE ON SCHEMA"
+            f" {quote(each.table.schema)} TO {quote(grants.role)}",
         )
     if not each.around["lends"]:
         yield _about(

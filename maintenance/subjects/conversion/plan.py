@@ -101,7 +101,7 @@ def _plan_table(
             found += obstacles_of_target(seen, target)
     if found or target is None:
         return Plan(actions=tuple(_removal(seen, _REFUSED)), findings=(_refused(seen, found),))
-    steps = steps_of(seen, target, observation.server.role)
+    steps = steps_of(seen, target, observation.server)
     action = _action(seen, target, steps, observation.facts_sql)
     if (run := observation.undone.get(action.goal)) is not None:
         # held by the gate; a CHECK that an interrupted undo has left would refuse rows

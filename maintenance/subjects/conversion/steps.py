@@ -8,10 +8,12 @@ it; see `undo` for the way back.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from maintenance.catalog.models import Server
 from maintenance.ddl.children import create_and_attach
 from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, quote
+from maintenance.server.capabilities import has_analyze_only
 from maintenance.subjects.conversion.helpers import alone, drop_check, drop_index
 from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable, Helper
@@ -38,14 +40,15 @@ class ConversionStep(NamedTuple):
     seconds: float = 0.0
 
 
-def steps_of(seen: ConvertibleTable, target: Target, role: str) -> tuple[ConversionStep, ...]:
+def steps_of(seen: ConvertibleTable, target: Target, server: Server) -> tuple[ConversionStep, ...]:
     """Return the steps that remain.
 
     Args:
         seen: the table, without obstacles.
         target: its partitions.
-        role: our role.
+        server: with our role.
     """
+    role = server.role
     return (
         *_removals(seen, target),
         *_not_null(seen),
@@ -59,7 +62,9 @@ def steps_of(seen: ConvertibleTable, target: Target, role: str) -> tuple[Convers
         *_following(seen, target, role),
         *_matviews(seen),
         *_validations(seen),
-        ConversionStep("collect the statistics of the partitioned table", _analyze(seen), 5),
+        ConversionStep(
+            "collect the statistics of the partitioned table", _analyze(seen, server.major), 5
+        ),
     )
 
 
@@ -189,8 +194,10 @@ def _following(seen: ConvertibleTable, target: Target, role: str) -> Iterator[Co
         yield ConversionStep(f"create partition {name} from {lower} on", step)
 
 
-def _analyze(seen: ConvertibleTable) -> Step:
-    return Step((f"ANALYZE {seen.name}",))
+def _analyze(seen: ConvertibleTable, major: int) -> Step:
+    """Return the ANALYZE of the partitioned table; the first partition has its statistics."""
+    only = "ONLY " if has_analyze_only(major) else ""
+    return Step((f"ANALYZE {only}{seen.name}",))
 
 
 def _is_nullable(seen: ConvertibleTable) -> bool:

@@ -7,7 +7,6 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import MatviewPolicy, Policy
-from maintenance.server.grants import right_to_act
 from maintenance.subjects.matviews.ddl import grant_statements, is_unindexed, owner_statements
 from maintenance.subjects.matviews.dependencies import in_circles, reads_of
 from maintenance.subjects.matviews.freshness import (
@@ -65,20 +64,18 @@ def _of_view(
     else:
         yield from _stale(section, view, now, right, verdict, is_late=is_late)
     if not view.may_refresh:
-        membership = right_to_act(
-            view.owner, seen.role, seen.superusers, f"MATERIALIZED VIEW {view.name}"
-        )
-        maintain = f"GRANT MAINTAIN ON {view.name} TO {quote(seen.role)}"
+        membership = seen.rights.right_to_act(view.owner, view.name, "MATERIALIZED VIEW")
+        maintain = f"GRANT MAINTAIN ON {view.name} TO {quote(seen.rights.role)}"
         yield _finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
             view.name,
-            f"role {seen.role} may not refresh it, because its owner is {view.owner}; run"
+            f"role {seen.rights.role} may not refresh it, because its owner is {view.owner}; run"
             f" {membership}, or on PostgreSQL 17 and later {maintain}",
             data={"grants": [membership], "suffices_from_17": maintain},
         )
     elif not view.lends:
-        grant = f"GRANT TEMPORARY ON DATABASE {quote(seen.database)} TO {quote(view.owner)}"
+        grant = f"GRANT TEMPORARY ON DATABASE {quote(seen.rights.database)} TO {quote(view.owner)}"
         yield _finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
@@ -223,7 +220,7 @@ def _rights(view: Matview, seen: MatviewsObservation) -> Iterator[tuple[str, tup
     if wanted is None:
         return
     if wanted.owner is not None and wanted.owner != view.owner:
-        ours = view.owner == seen.role
+        ours = view.owner == seen.rights.role
         risk = ", so each refresh runs its query with the rights of this role" if ours else ""
         yield (
             f"owner is {view.owner}, wanted {wanted.owner}{risk}",

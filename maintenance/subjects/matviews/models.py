@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from maintenance.names import QualifiedName
+from maintenance.server.grants import Grants
 from maintenance.store.refresh import Refresh
 
 Counters = tuple[int, ...]
@@ -278,9 +279,7 @@ class MatviewsObservation:
         labels: names of relations, by OID, for messages.
         near: for names that do not exist, similar names.
         ownership: of views to create, and of those owned by this role.
-        role: the role of the session.
-        superusers: all superuser roles.
-        database: the name of the database.
+        rights: the role of the session, and what may be granted to it.
         known_since: when the first run with this policy began; None before it.
         uncreatable: views that do not exist, since the last attempt to create them failed.
     """
@@ -301,9 +300,7 @@ class MatviewsObservation:
     ownership: Mapping[QualifiedName, Ownership] = field(
         default_factory=dict[QualifiedName, Ownership]
     )
-    role: str = ""
-    superusers: frozenset[str] = frozenset()
-    database: str = ""
+    rights: Grants = field(default_factory=Grants)
     known_since: datetime | None = None
     uncreatable: frozenset[QualifiedName] = frozenset()
 

@@ -86,9 +86,7 @@ def observe(context: ObserveContext) -> MatviewsObservation:
         labels={str(oid): str(each.name) for oid, each in catalog.relations.items()},
         near={name: context.snapshot.missing.get(name, ()) for name in names if name not in views},
         ownership=ownership,
-        role=context.connection.info.user,
-        superusers=context.snapshot.server.superusers,
-        database=context.snapshot.server.database,
+        rights=context.snapshot.server.grants,
         known_since=first_run(context.store, policy.database.name, policy.hash)
         if context.store is not None
         else None,

@@ -105,10 +105,11 @@ def _refused(
     owner = section.owner or row.owner
     named = roles[section.owner] if section.owner is not None else None
     if not (named.may_act if named is not None else row.may_act):
-        grant = f"GRANT {quote(owner)} TO {quote(server.role)}, or "
+        may_grant = server.grants.may_have(owner)
+        grant = f"GRANT {quote(owner)} TO {quote(server.role)}, or " if may_grant else ""
         return (
             f"{view}: wanted owner is {owner}, and role {server.role} is not a member of it;"
-            f" {'' if owner in server.superusers else grant}set `owner` of the view to another role"
+            f" {grant}set `owner` of the view to another role"
         )
     if not (schema in named.creates_in if named is not None else row.owner_may_create):
         return (

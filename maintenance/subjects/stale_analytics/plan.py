@@ -17,7 +17,6 @@ from maintenance.engine.scope import Request
 from maintenance.formatting import readable_span
 from maintenance.names import quote
 from maintenance.policy import Policy, StaleAnalyticsPolicy
-from maintenance.server.grants import right_to_act
 from maintenance.subjects.stale_analytics.models import StaleAnalyticsObservation, Staleness
 
 
@@ -48,7 +47,7 @@ def _plan_table(
 def _no_rights(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -> Finding:
     name, server = str(section.table), seen.snapshot.server
     owner = seen.snapshot.tables[section.table].properties.owner
-    right = right_to_act(owner, server.role, server.superusers, f"TABLE {name}")
+    right = server.grants.right_to_act(owner, section.table)
     return Finding(
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,

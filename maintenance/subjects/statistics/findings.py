@@ -16,7 +16,6 @@ from maintenance.formatting import counted, listed
 from maintenance.names import near, quote
 from maintenance.policy import Policy
 from maintenance.server.capabilities import has_maintain
-from maintenance.server.grants import right_to_act
 from maintenance.subjects.statistics.due import Due, Why
 from maintenance.subjects.statistics.models import (
     ForeignPartition,
@@ -193,10 +192,7 @@ def _to_maintain(tables: Sequence[TableFacts], seen: StatisticsObservation) -> I
     role = quote(seen.role)
     if not has_maintain(seen.major):
         yield from sorted(
-            {
-                right_to_act(table.owner, seen.role, seen.superusers, f"TABLE {table.relation}")
-                for table in tables
-            }
+            {seen.rights.right_to_act(table.owner, table.relation) for table in tables}
         )
     elif len(tables) <= NAMED:
         names = ", ".join(sorted(str(table.relation) for table in tables))

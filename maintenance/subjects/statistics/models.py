@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from maintenance.names import QualifiedName
+from maintenance.server.grants import Grants
 
 
 class Counted(NamedTuple):
@@ -104,20 +105,19 @@ class StatisticsObservation:
 
     Attributes:
         major: the server's major version.
-        role: our role on the server.
+        rights: our role on the server, and what may be granted to it.
         counts: whether `track_counts` is on.
         freeze_max_age: the age at which autovacuum must freeze a table.
         multixact_freeze_max_age: the same in multixacts.
         baselines: recorded states of partitioned parents, by OID.
         foreign: partitions on other servers, at any depth, by the OID of the partitioned parent.
         failed: tables whose files could not be read, with the error.
-        superusers: all superuser roles.
         made: relations that runs made or filled, and their tables, where the nightly run that
             analyzes them was not due since.
     """
 
     major: int
-    role: str
+    rights: Grants
     counts: bool
     freeze_max_age: int
     multixact_freeze_max_age: int
@@ -127,8 +127,12 @@ class StatisticsObservation:
         default_factory=dict[int, tuple[ForeignPartition, ...]]
     )
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
-    superusers: frozenset[str] = frozenset()
     made: frozenset[str] = frozenset()
+
+    @property
+    def role(self) -> str:
+        """Our role on the server."""
+        return self.rights.role
 
     def leaves(self) -> dict[int, list[TableFacts]]:
         """Return the tables below each partitioned parent, at any depth."""

@@ -54,8 +54,7 @@ def observe(context: ObserveContext) -> StatisticsObservation:
     ]
     seen = StatisticsObservation(
         major=context.snapshot.server.major,
-        role=context.snapshot.server.role,
-        superusers=context.snapshot.server.superusers,
+        rights=context.snapshot.server.grants,
         counts=settings.counts,
         freeze_max_age=settings.freeze_max_age,
         multixact_freeze_max_age=settings.multixact_freeze_max_age,

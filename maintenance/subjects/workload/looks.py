@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from maintenance.server.query_text import is_application
 from maintenance.subjects.workload.deltas import Window, windows
 from maintenance.subjects.workload.models import Sample, WorkloadSnapshot
-from maintenance.subjects.workload.query_text import is_application
 
 REMEMBERED = timedelta(hours=12)
 """How long what a window shows stays true of a statement that has not been called since.

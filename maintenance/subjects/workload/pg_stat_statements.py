@@ -14,15 +14,15 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from maintenance.names import quote
-from maintenance.server.session import Connection, fetch
-from maintenance.subjects.workload.models import Counts, Sample, Statements
-from maintenance.subjects.workload.query_text import (
+from maintenance.server.query_text import (
     is_ours,
     key_of,
     normalised,
     normalised_body,
     words,
 )
+from maintenance.server.session import Connection, fetch
+from maintenance.subjects.workload.models import Counts, Sample, Statements
 
 NAME = "pg_stat_statements"
 MOST = 300

@@ -26,11 +26,11 @@ from typing import Any, NamedTuple
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES
 from maintenance.policy.thresholds import WorkloadPolicy
+from maintenance.server.query_text import reads_table, shown, writes_rows
 from maintenance.subjects.workload.call_times import LEAST_CALLS
 from maintenance.subjects.workload.deltas import Baseline, Window, baselines
 from maintenance.subjects.workload.looks import Look, recent_looks
 from maintenance.subjects.workload.models import WorkloadSnapshot
-from maintenance.subjects.workload.query_text import reads_table, shown, writes_rows
 from maintenance.subjects.workload.targets import NO_TARGETS, Targets
 
 MOST = 20

@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from maintenance.formatting import PAGE_BYTES
+from maintenance.server.query_text import is_application
 from maintenance.server.session import Connection, fetch
 from maintenance.subjects.workload.deltas import Window, merged, windows
 from maintenance.subjects.workload.history import LOOKED_BACK, stored_samples
-from maintenance.subjects.workload.query_text import is_application
 
 DAY = timedelta(days=1)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from maintenance.policy import Policy
-from maintenance.subjects.workload.query_text import fingerprint, normalised
+from maintenance.server.query_text import fingerprint, normalised
 
 
 class Target(NamedTuple):

@@ -151,18 +151,13 @@ def _not_ours(name: str, declared: Declared, found: Compared) -> Finding:
             f" SCHEMA {schema} to it"
         )
         return finding(kind, Severity.ERROR, name, declared, text, schema=schema)
-    remedy = (
-        "that is a superuser: make the application's role the owner of the table instead, and our"
-        " role a member of it"
-        if found.facts.is_superusers
-        else f"make it a member of {quote(owner)}"
-    )
     text = (
         f"declared on {declared.table} of role {owner}, whose rights our role does not have; not"
-        f" carried out: {remedy}"
+        f" carried out: run {found.facts.right}"
     )
-    superuser = found.facts.is_superusers
-    return finding(kind, Severity.ERROR, name, declared, text, owner=owner, is_superuser=superuser)
+    data: dict[str, Any] = {"owner": owner, "is_superuser": found.facts.is_superusers}
+    data["grants"] = [found.facts.right]
+    return finding(kind, Severity.ERROR, name, declared, text, **data)
 
 
 def _unknown(name: str, declared: Declared, found: Compared) -> Finding:

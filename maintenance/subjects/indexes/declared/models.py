@@ -117,6 +117,7 @@ class TableFacts(NamedTuple):
         default_tablespace: of the database.
         tablespaces: all of the server.
         is_superusers: whether the owner is a superuser, whose rights are never to be granted.
+        right: the statements that give our role the owner's rights.
     """
 
     owner: str
@@ -128,6 +129,7 @@ class TableFacts(NamedTuple):
     default_tablespace: str = "pg_default"
     tablespaces: frozenset[str] = frozenset({"pg_default"})
     is_superusers: bool = False
+    right: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from maintenance.policy.declarations import (
     IndexDeclaration,
 )
 from maintenance.server.capabilities import major_of, reindexes_beside_upserts
+from maintenance.server.grants import Grants
 from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.server.upserts import upserts_into
@@ -191,9 +192,10 @@ class _Observer:
         oids.update(part.oid for index in old for part, _ in first.parts_of(index))
         taken = {name.name for name in (*names, *gone, *self._tables())}
         connection, time_cap = self.context.connection, self._time_cap
+        grants = self.context.snapshot.server.grants
         return Seen(
             catalog,
-            read_table_facts(connection, tables, time_cap),
+            read_table_facts(connection, tables, time_cap, grants),
             read_definitions(connection, sorted(oids), time_cap),
             read_taken_names(connection, taken, time_cap),
             self._read_constraints(first),
@@ -314,7 +316,7 @@ def _new_columns(columns: Iterable[DeclaredColumn]) -> dict[QualifiedName, set[s
 
 
 def read_table_facts(
-    connection: Connection, oids: Collection[int], time_cap: timedelta
+    connection: Connection, oids: Collection[int], time_cap: timedelta, grants: Grants
 ) -> dict[int, TableFacts]:
     """Read the owners and columns of tables, by their OIDs; those that are locked are left out.
 
@@ -328,7 +330,7 @@ def read_table_facts(
         for oid in sorted(oids):
             with suppress(psycopg.errors.LockNotAvailable):
                 rows += _read_tables(connection, [oid], time_cap)
-    return {row.oid: _facts(row) for row in rows}
+    return {row.oid: _facts(row, grants) for row in rows}
 
 
 def _read_tables(connection: Connection, oids: Sequence[int], time_cap: timedelta) -> list[Any]:
@@ -338,7 +340,7 @@ def _read_tables(connection: Connection, oids: Sequence[int], time_cap: timedelt
         return fetch(connection, "indexes", "list_declared_tables", {"oids": list(oids)})
 
 
-def _facts(row: Any) -> TableFacts:
+def _facts(row: Any, grants: Grants) -> TableFacts:
     parts = (
         *(row.numbers, row.names, row.types, row.lengths),
         *(row.not_null, row.generated, row.expressions),
@@ -353,5 +355,6 @@ def _facts(row: Any) -> TableFacts:
         row.may_create,
         row.default_tablespace,
         frozenset(row.tablespaces),
-        row.is_superusers,
+        row.owner in grants.superusers,
+        grants.right_to_act(row.owner, QualifiedName(row.schema, row.name)),
     )

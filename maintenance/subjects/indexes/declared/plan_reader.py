@@ -45,7 +45,7 @@ _TRANSPARENT = frozenset(
 """Nodes without a choice of an access path, left out of a shape."""
 
 _APPENDS = frozenset({"Append", "Merge Append"})
-_SORTS = frozenset({"Sort", "Incremental Sort"})
+SORTS = frozenset({"Sort", "Incremental Sort"})
 _INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan", "Bitmap Index Scan"})
 _SEQUENTIAL = frozenset({"Seq Scan", "Sample Scan"})
 
@@ -202,6 +202,15 @@ def names_in(explained: Any) -> frozenset[QualifiedName]:
     return frozenset(_names(explained[0]["Plan"], None))
 
 
+def removed_at_start(explained: Any) -> int:
+    """Return how many partitions the start of an execution leaves out of a plan."""
+    return _removed(explained[0]["Plan"])
+
+
+def _removed(node: Mapping[str, Any]) -> int:
+    return int(node.get("Subplans Removed", 0)) + sum(map(_removed, children_of(node)))
+
+
 def renamed(plan: QueryPlan, name: Callable[[QualifiedName], QualifiedName]) -> QueryPlan:
     """Return a plan whose indexes have other names, such as those of hypothetical ones."""
     accesses = (
@@ -212,17 +221,17 @@ def renamed(plan: QueryPlan, name: Callable[[QualifiedName], QualifiedName]) -> 
 
 
 def _names(node: Mapping[str, Any], outer: QualifiedName | None) -> Iterator[QualifiedName]:
-    relation = _relation(node) or outer
+    relation = relation_of(node) or outer
     if relation is not None:
         yield relation
         index = node.get("Index Name")
         if index is not None:
             yield QualifiedName(relation.schema, index)
-    for child in _children(node):
-        yield from _names(child, relation if node["Node Type"] in _OF_BITMAPS else None)
+    for child in children_of(node):
+        yield from _names(child, relation if node["Node Type"] in OF_BITMAPS else None)
 
 
-_OF_BITMAPS = frozenset({"Bitmap Heap Scan", "BitmapAnd", "BitmapOr"})
+OF_BITMAPS = frozenset({"Bitmap Heap Scan", "BitmapAnd", "BitmapOr"})
 
 
 def _read(
@@ -240,16 +249,16 @@ def _read(
         sort: the keys of a sort above, if rows reach it in the order of this node.
     """
     kind: str = node["Node Type"]
-    relation = _relation(node) or outer
-    if kind in _SORTS:
+    relation = relation_of(node) or outer
+    if kind in SORTS:
         keys: Sequence[str] = node.get("Sort Key", ())
         # What an incremental sort finds sorted, its input returns in order.
         sort = keys[len(node.get("Presorted Key", ())) :]
     own = _access(node, kind, relation, reading, sort)
-    table = relation if kind in _OF_BITMAPS else None
+    table = relation if kind in OF_BITMAPS else None
     below = [
-        _read(child, reading, table, sort if _passes_order(kind, child) else None)
-        for child in _children(node)
+        _read(child, reading, table, sort if passes_order(kind, child) else None)
+        for child in children_of(node)
     ]
     return _shape(node, kind, own, [each for each in below if each is not None])
 
@@ -291,27 +300,27 @@ def _narrowed(condition: str) -> frozenset[str]:
     return frozenset(each[1:-1].replace('""', '"') if each[0] == '"' else each for each in found)
 
 
-def _passes_order(kind: str, child: Mapping[str, Any]) -> bool:
+def passes_order(kind: str, child: Mapping[str, Any]) -> bool:
     """Whether rows of a child leave its parent in their order."""
     role = child.get("Parent Relationship")
     if role in ("InitPlan", "SubPlan"):
         return False
     if kind == "Nested Loop":
         return role == "Outer"
-    return kind in _KEEPS_ORDER or kind in _SORTS
+    return kind in _KEEPS_ORDER or kind in SORTS
 
 
 def _shape(node: Mapping[str, Any], kind: str, access: Access | None, below: Sequence[Any]) -> Any:
     if access is not None:
         index = str(access.index) if access.index is not None else None
         return ["scan", str(access.relation), index, *below]
-    if kind in _OF_BITMAPS or kind in _APPENDS:
+    if kind in OF_BITMAPS or kind in _APPENDS:
         parts = _distinct(below)
         name = kind if kind in ("BitmapAnd", "BitmapOr") else "Append"
         return parts[0] if len(parts) == 1 else [name, *parts]
     if (kind in _TRANSPARENT or _is_of_workers(node, kind)) and len(below) <= 1:
         return below[0] if below else None
-    name = "Sort" if kind in _SORTS else kind
+    name = "Sort" if kind in SORTS else kind
     join = node.get("Join Type")
     return [name if join is None else f"{name} {join}", *below]
 
@@ -320,8 +329,8 @@ def _is_of_workers(node: Mapping[str, Any], kind: str) -> bool:
     """Whether a node only puts together what parallel workers aggregated."""
     if kind == "Aggregate":
         return node.get("Partial Mode") == "Finalize"
-    return kind in _SORTS and any(
-        child.get("Partial Mode") == "Partial" for child in _children(node)
+    return kind in SORTS and any(
+        child.get("Partial Mode") == "Partial" for child in children_of(node)
     )
 
 
@@ -331,12 +340,14 @@ def _distinct(shapes: Sequence[Any]) -> list[Any]:
     return [by_text[text] for text in sorted(by_text)]
 
 
-def _relation(node: Mapping[str, Any]) -> QualifiedName | None:
+def relation_of(node: Mapping[str, Any]) -> QualifiedName | None:
+    """Return the relation that a node of a plan reads; None if it reads none by itself."""
     name = node.get("Relation Name")
     return QualifiedName(node.get("Schema", "public"), name) if name is not None else None
 
 
-def _children(node: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def children_of(node: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the nodes below one of a plan."""
     return node.get("Plans", ())
 
 

@@ -16,11 +16,18 @@ from maintenance.names import QualifiedName
 from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.subjects.indexes.declared.plan_conditions import read_scans
 from maintenance.subjects.indexes.declared.plan_reader import (
     QueryPlan,
     Roots,
     names_in,
     read_plan,
+    removed_at_start,
+)
+from maintenance.subjects.indexes.declared.pruning import (
+    Partitioning,
+    PartitionsRead,
+    partitions_read,
 )
 from maintenance.subjects.indexes.declared.query_models import (
     Failure,
@@ -47,15 +54,19 @@ from maintenance.subjects.indexes.declared.query_session import (
 from maintenance.subjects.indexes.declared.query_verdicts import ProvenIndex
 
 CUSTOM = "SET LOCAL plan_cache_mode = force_custom_plan"
+GENERIC = "SET LOCAL plan_cache_mode = force_generic_plan"
 _CACHE_MODE = {
     PlanMode.CUSTOM: CUSTOM,
-    PlanMode.GENERIC: "SET LOCAL plan_cache_mode = force_generic_plan",
+    PlanMode.GENERIC: GENERIC,
 }
 _AUTO = "SET LOCAL plan_cache_mode = auto"
 _NO_SEQUENTIAL = "SET LOCAL enable_seqscan = off"
 
 _BEFORE_GENERIC = 5
 """From the next execution on, the server considers a generic plan (plancache.c)."""
+
+_PLANNINGS = 5
+"""So often the time of planning is measured; the shortest counts."""
 
 _SLOW_S = 2.0
 _FEWEST = 3
@@ -69,6 +80,7 @@ class _Answers(NamedTuple):
     generic: Any = None
     forced: Any = None
     extended: Mapping[QualifiedName, Any] = MappingProxyType({})
+    planning_ms: float | None = None
 
     @property
     def present(self) -> list[Any]:
@@ -86,23 +98,46 @@ class _Explained:
     settled: PlanMode = PlanMode.CUSTOM
     failure: Failure | None = None
 
-    def read(self, roots: Roots) -> PlannedQuery:
+    def read(self, parts: "_Partitions") -> PlannedQuery:
         """Return the query with its plans read."""
+        named = [each.relation for each in self.found.relations]
         return PlannedQuery(
             self.found.query.name,
             self.found.relations,
-            {number: _read_set(answers, roots) for number, answers in self.sets.items()},
+            {number: _read_set(answers, parts, named) for number, answers in self.sets.items()},
             self.settled,
             self.failure or self.found.failure,
         )
 
 
-def _read_set(answers: _Answers, roots: Roots) -> PlannedSet:
+class _Partitions(NamedTuple):
+    """What is partitioned of the relations in plans.
+
+    Attributes:
+        roots: the partitioned table or index of each partition.
+        tables: the partitioned tables, by name.
+    """
+
+    roots: Roots
+    tables: Mapping[QualifiedName, Partitioning] = MappingProxyType({})
+
+    def read(self, answer: Any, named: Sequence[QualifiedName]) -> tuple[PartitionsRead, ...]:
+        """Return what a plan reads of them."""
+        if not self.tables:
+            return ()
+        scans, removed = read_scans(answer), removed_at_start(answer)
+        return partitions_read(scans, removed, self.tables, self.roots, named)
+
+
+def _read_set(answers: _Answers, parts: _Partitions, named: Sequence[QualifiedName]) -> PlannedSet:
+    roots = parts.roots
     custom = read_plan(answers.custom, roots)
     generic = read_plan(answers.generic, roots) if answers.generic is not None else None
     forced = read_plan(answers.forced, roots) if answers.forced is not None else None
     extended = {index: read_plan(each, roots) for index, each in answers.extended.items()}
-    return PlannedSet(custom, generic, forced, extended)
+    modes = {PlanMode.CUSTOM: answers.custom, PlanMode.GENERIC: answers.generic}
+    read = {mode: parts.read(each, named) for mode, each in modes.items() if each is not None}
+    return PlannedSet(custom, generic, forced, extended, read, answers.planning_ms)
 
 
 def plan_queries(
@@ -126,12 +161,14 @@ def plan_queries(
     """
     with OwnerSessions() as sessions:
         explained = [
-            _explained(connection, found, limits, sessions, indexes)
+            _explained(connection, found, limits, sessions, indexes, is_timed=True)
             for found in find_queries(connection, queries, limits)
         ]
     answers = [json for each in explained for one in each.sets.values() for json in one.present]
     roots = partition_roots(connection, answers, limits.statement)
-    return tuple(each.read(roots) for each in explained)
+    named = [relation.relation for each in explained for relation in each.found.relations]
+    tables = _partitioning(connection, [*named, *roots.values()], limits.statement)
+    return tuple(each.read(_Partitions(roots, tables)) for each in explained)
 
 
 def _explained(
@@ -140,6 +177,8 @@ def _explained(
     limits: Limits,
     sessions: OwnerSessions,
     indexes: Sequence[ProvenIndex],
+    *,
+    is_timed: bool = False,
 ) -> _Explained:
     result = _Explained(found)
     tables = {each.relation for each in found.relations}
@@ -150,7 +189,9 @@ def _explained(
         statement = prepared(connection, found, limits, sessions)
         try:
             for number in found.query.numbers:
-                result.sets[number] = _explain_set(statement, number, partial)
+                plans = _explain_set(statement, number, partial)
+                times = statement.planning_times(number, CUSTOM, _PLANNINGS) if is_timed else []
+                result.sets[number] = plans._replace(planning_ms=min(times, default=None))
             result.settled = _settled(statement, result.sets)
         finally:
             release(statement.session)
@@ -224,6 +265,30 @@ def partition_roots(
     }
 
 
+def _partitioning(
+    connection: Connection, names: Sequence[QualifiedName], time_cap: timedelta
+) -> dict[QualifiedName, Partitioning]:
+    """Return how those of some relations are partitioned that are."""
+    wanted = sorted(set(names))
+    if not wanted:
+        return {}
+    about = {"schemas": [each.schema for each in wanted], "names": [each.name for each in wanted]}
+    with read_transaction(connection, time_cap, DOING):
+        rows = fetch(connection, "indexes", "list_partitioning", about)
+    found = (
+        Partitioning(
+            QualifiedName(row.schema, row.name),
+            row.strategy,
+            row.n_partitions,
+            dict(zip(row.columns, row.types, strict=True)),
+            row.has_expression,
+            row.is_pruning,
+        )
+        for row in rows
+    )
+    return {each.relation: each for each in found}
+
+
 @dataclass(frozen=True, slots=True)
 class _Clock:
     """When the time for all queries ends; None for never."""
@@ -283,7 +348,9 @@ def _measured(
             yield Measurement(QueryKey(found.query.name, number), failure=failure)
         return
     answers = [json for one in explained.sets.values() for json in one.present]
-    planned = explained.read(partition_roots(context.connection, answers, limits.statement))
+    planned = explained.read(
+        _Partitions(partition_roots(context.connection, answers, limits.statement))
+    )
     try:
         statement = prepared(context.connection, found, limits, context.owners)
     except NotRunError as exc:

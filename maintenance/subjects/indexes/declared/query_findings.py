@@ -19,6 +19,7 @@ from maintenance.names import QualifiedName
 from maintenance.policy.declarations import ColumnDeclaration, Declaration
 from maintenance.policy.query_sql import RelationName
 from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.subjects.indexes.declared.partition_findings import partition_findings
 from maintenance.subjects.indexes.declared.query_expectation import Verdict
 from maintenance.subjects.indexes.declared.query_models import (
     Failure,
@@ -97,6 +98,7 @@ def query_findings(
     awaited = _Awaited(limits.declarations, views)
     yield from _failure_findings(database, awaited, seen, queries)
     yield from _change_findings(database, seen, queries)
+    yield from partition_findings(database, limits, list(queries.values()))
     recent = [each for each in seen.proofs if now - each.taken_at <= limits.watch[-1]]
     yield from _regressions(database, recent, queries)
     if request.table is None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from maintenance.names import QualifiedName
 from maintenance.policy.query_sql import RelationName
 from maintenance.subjects.indexes.declared.plan_reader import NO_BUFFERS, Buffers, QueryPlan
+from maintenance.subjects.indexes.declared.pruning import PartitionsRead
 
 SPREAD_FROM = 5
 """From so many executions on, the fastest and the slowest do not count for the spread."""
@@ -89,6 +90,9 @@ class PlannedSet:
         forced: the custom plan if sequential scans are disabled; None if it is the same.
         extended: by index, the custom plan of the query with the index's predicate added, and
             without sequential scans.
+        partitions: what the plan of each mode reads of partitioned tables.
+        planning_ms: the shortest time of several in which the server made the custom plan; None if
+            it was not measured.
     """
 
     custom: QueryPlan
@@ -97,6 +101,14 @@ class PlannedSet:
     extended: Mapping[QualifiedName, QueryPlan] = field(
         default_factory=dict[QualifiedName, QueryPlan]
     )
+    partitions: Mapping[PlanMode, tuple[PartitionsRead, ...]] = field(
+        default_factory=dict[PlanMode, tuple[PartitionsRead, ...]]
+    )
+    planning_ms: float | None = None
+
+    def partitions_read(self, mode: PlanMode) -> tuple[PartitionsRead, ...]:
+        """Return what the plan of a mode reads; of the custom one if there is no other."""
+        return self.partitions.get(mode, self.partitions.get(PlanMode.CUSTOM, ()))
 
     def plan(self, mode: PlanMode) -> QueryPlan:
         """Return the plan of a mode; the custom one if there is no other."""

@@ -38,6 +38,8 @@ from maintenance.subjects.indexes.declared.query_models import Failure, NotRun, 
 DOING = "reading declared queries"
 
 EXPLAIN = "EXPLAIN (VERBOSE, FORMAT JSON)"
+TIMED = "EXPLAIN (SUMMARY, FORMAT JSON)"
+"""With the time of planning."""
 EXECUTE = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, VERBOSE, FORMAT JSON)"
 """Without the time of each node: reading the clock takes longer than many queries."""
 
@@ -136,7 +138,7 @@ class PreparedQuery:
         Args:
             number: of the set of parameters.
             local: statements before, such as `SET LOCAL enable_seqscan = off`.
-            how: `EXPLAIN` or `EXECUTE`.
+            how: `EXPLAIN`, `TIMED` or `EXECUTE`.
 
         Raises:
             NotRunError: the server refused it.
@@ -152,7 +154,7 @@ class PreparedQuery:
         Args:
             number: of the set of parameters.
             variants: statements before each plan; those before an earlier one still apply.
-            how: `EXPLAIN` or `EXECUTE`.
+            how: `EXPLAIN`, `TIMED` or `EXECUTE`.
 
         Raises:
             NotRunError: the server refused one of them.
@@ -171,6 +173,22 @@ class PreparedQuery:
                 error = NotRunError(error.failure._replace(text=text))
             raise error from exc
         return plans
+
+    def planning_times(self, number: int, mode: str, repeats: int) -> list[float]:
+        """Return how long the server plans the query, in milliseconds, of several times.
+
+        Args:
+            number: of the set of parameters.
+            mode: the statement that sets how it is planned.
+            repeats: how often.
+
+        Raises:
+            NotRunError: the server refused it.
+        """
+        # Without parameters the plan is kept, whatever the mode.
+        anew = () if self.query.n_parameters else (DEALLOCATE, self.query.prepare())
+        answers = self.explain_all(number, [(mode, *anew)] * repeats, how=TIMED)
+        return [float(answer[0]["Planning Time"]) for answer in answers]
 
     def explain_narrowed(self, number: int, condition: str, *local: str) -> Any:
         """Return the JSON of the plan that the query had with one more condition.
