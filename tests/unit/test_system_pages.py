@@ -1,5 +1,7 @@
 """The measured part of the pages of the example systems is what was measured."""
 
+from typing import Any
+
 import pytest
 
 from tests.declared import SYSTEMS, declared
@@ -38,7 +40,7 @@ def test_claim_holds_by_its_lowest_number() -> None:
     }
     for claim, (before, after, ratio, reached) in rows.items():
         found = {"query": "q", "before_ms": before, "after_ms": after, "ratio": ratio}
-        measured = {
+        measured: dict[str, Any] = {
             "indexes": {"i": {**found, "verdict": "used", "reason": None}},
             "served": {"by": {}},
         }
