@@ -233,7 +233,7 @@ class _Looking:
         if not large:
             return {}
         with read_transaction(self._connection, self._limits.statement, DOING):
-            rows = fetch(self._connection, "indexes", "list_key_columns", {"oids": list(large)})
+            rows = fetch(self._connection, "indexes", "list_key_columns", {"tables": list(large)})
         columns: dict[int, dict[int, TableColumn]] = defaultdict(dict)
         for row in rows:
             distinct = _distinct(row.n_distinct, large[row.table_oid].rows)
