@@ -8,6 +8,7 @@ roles, old snapshots, a crash) inside one worker.
 import operator
 import os
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,10 @@ from tests.builders import (
     unique,
 )
 from tests.receivers import Receiver, http_receiver
+
+# Tests start hundreds of processes of ours, and compiling our modules is a third of such a start.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("unhurried", deadline=None)
