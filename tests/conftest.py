@@ -48,8 +48,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-MAJORS = (18, 16, 15)
-EMBEDDED = (18, 16)
+MAJORS = (18, 17, 16, 15)
+EMBEDDED = (18, 17, 16)
+WITH_CONTRIB = (17, 15)
+MOSTLY_PROVED = 17
+"""The version on which only tests marked `in_turn` are quick: between two that all tests use."""
+
 SETTINGS = {
     "max_connections": "60",
     "max_prepared_transactions": "10",
@@ -100,8 +104,7 @@ def _quicken_connections(server: PostgresServer) -> None:
 
 
 def _settings(major: int) -> dict[str, str]:
-    # Debian's package has the contrib modules, the embedded ones have none.
-    if major in EMBEDDED:
+    if major not in WITH_CONTRIB:
         return SETTINGS
     return SETTINGS | {"shared_preload_libraries": "pg_stat_statements"}
 
@@ -201,8 +204,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         specs = [mark.args[0] for mark in metafunc.definition.iter_markers("pg")]
         majors = [major for major in MAJORS if all(admits(spec, major) for spec in specs)]
-        ids = [f"pg{major}" for major in majors]
-        metafunc.parametrize("server", majors, indirect=True, ids=ids)
+        in_turn = metafunc.definition.get_closest_marker("in_turn") is not None
+        versions = [
+            pytest.param(
+                *(major,),
+                id=f"pg{major}",
+                marks=[pytest.mark.slow]
+                if major == MOSTLY_PROVED and len(majors) > 1 and not in_turn
+                else [],
+            )
+            for major in majors
+        ]
+        metafunc.parametrize("server", versions, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,8 +12,9 @@ from maintenance.cli.text_output import error_console, render_applied
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.by_hand import keep_up
 from maintenance.pipeline.run import Report
-from maintenance.policy import Policy, StatisticsPolicy, load_policies, policy_paths
+from maintenance.policy import Policy, load_policies, policy_paths
 
 TABLE = click.option(
     "--table", callback=read_table, required=True, help="Any table of the database."
@@ -25,7 +26,7 @@ TABLE = click.option(
 @TABLE
 def analyze(policies: tuple[Path, ...], as_json: bool, table: QualifiedName) -> None:
     """Analyze one table now, with its partitions, whether it is due or not."""
-    _keep_up(policies, as_json, Request(table, forced=True))
+    _keep_up(policies, as_json, table, vacuum=False)
 
 
 @click.command()
@@ -33,29 +34,18 @@ def analyze(policies: tuple[Path, ...], as_json: bool, table: QualifiedName) -> 
 @TABLE
 def vacuum(policies: tuple[Path, ...], as_json: bool, table: QualifiedName) -> None:
     """Vacuum and analyze one table now, with its partitions; blocks no reader or writer."""
-    _keep_up(policies, as_json, Request(table, forced=True, vacuum=True))
+    _keep_up(policies, as_json, table, vacuum=True)
 
 
-def _keep_up(policies: tuple[Path, ...], as_json: bool, request: Request) -> None:
-    assert request.table is not None, "the option is required"
-    policy = policy_of(load_policies(policy_paths(policies, os.environ)), request.table)
+def _keep_up(
+    policies: tuple[Path, ...], as_json: bool, table: QualifiedName, *, vacuum: bool
+) -> None:
+    policy = policy_of(load_policies(policy_paths(policies, os.environ)), table)
 
     def work(policy: Policy) -> Report:
-        return pipeline.apply(
-            _with_statistics(policy),
-            only=("statistics",),
-            request=request,
-            progress=error_console.print_progress,
-        )
+        return keep_up(policy, table, vacuum=vacuum, progress=error_console.print_progress)
 
     answer((policy.path,), as_json, work, applied_document, render_applied)
-
-
-def _with_statistics(policy: Policy) -> Policy:
-    """Return a policy with the section of statistics, with its defaults if it has none."""
-    if policy.statistics is not None:
-        return policy
-    return policy.model_copy(update={"statistics": StatisticsPolicy()})
 
 
 @click.command()

@@ -20,6 +20,8 @@ from maintenance.pipeline.run import Report
 from maintenance.pipeline.undo import UndoReport
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_comment, redact_error
+from maintenance.subjects.indexes.candidates.findings import candidates_said
+from maintenance.subjects.indexes.candidates.models import INDEX_CANDIDATES
 from maintenance.subjects.indexes.declared.partition_findings import partitions_said
 from maintenance.subjects.indexes.declared.pruning import PARTITIONS_READ
 from maintenance.subjects.indexes.declared.query_service import (
@@ -221,6 +223,8 @@ def _what_if(detail: Mapping[str, Any]) -> Iterator[str]:
 def _declared_queries(facts: Mapping[str, Any]) -> None:
     """Print what serves the declared queries, and those that no declared index serves."""
     _partitions_read(facts)
+    if INDEX_CANDIDATES in facts:
+        _out.print(Text(visible(candidates_said(facts[INDEX_CANDIDATES]))), soft_wrap=True)
     share: Mapping[str, Any] | None = facts.get(DECLARED_QUERIES)
     if share is None:
         return

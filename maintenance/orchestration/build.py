@@ -52,8 +52,10 @@ from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.orchestration.rollout_assets import has_declarations, indexes_asset
+from maintenance.orchestration.rollout_watch import rollout_watch_job, rollout_watch_sensor
 from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
+from maintenance.orchestration.table_jobs import table_jobs
 from maintenance.orchestration.undo_job import undo_job
 from maintenance.orchestration.watch_sensor import watch_sensors
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
@@ -120,12 +122,15 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         *(archives_asset(policy, section, archive, now) for section, archive in archived),
     ]
     jobs = [archives(policy, section) for section, _ in archived]
-    schedules = monthly(policy)
+    schedules, sensors = monthly(policy), list[dg.SensorDefinition]()
     whole = [*([inventory_asset(policy)] if sections else []), *health_assets(policy)]
     if policy.statistics is not None:
         whole.append(statistics_asset(policy))
     if has_declarations(policy):
         whole.append(indexes_asset(policy))
+        job = rollout_watch_job(policy)
+        jobs.append(job)
+        sensors.append(rollout_watch_sensor(policy, job))
         if policy.schedules.index_rollout == "never":
             jobs.append(index_rollout(policy))
         else:
@@ -139,9 +144,10 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     computed = _computed(policy)
     views = [matviews_asset(policy)] if policy.matviews else []
     refreshed = [*refreshes(policy), *_nightly(policy, [*whole, *computed])]
-    watched = [staleness_sensor(policy, refreshed)] if views or policy.stale_analytics else []
+    if views or policy.stale_analytics:
+        sensors.append(staleness_sensor(policy, refreshed))
     if policy.bloat is not None:
-        watched.append(bloat_sensor(policy, policy.bloat))
+        sensors.append(bloat_sensor(policy, policy.bloat))
     sources = sorted(tables_read(policy) | tables_watched(policy))
     # The weekly assets are not upstream: before the first review Dagster would wait for them.
     shown = [key for made in (*whole, *views, *computed) for key in made.keys]
@@ -151,7 +157,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         *([restore_job(policy)] if archived else []),
         *([convert_job(policy)] if converts(policy) else []),
         *([undo_job(policy)] if has_declarations(policy) or converts(policy) else []),
-        *([*alert_jobs(policy), *_mode_jobs(policy)] if shown or reviewed else []),
+        *(_of_every_database(policy) if shown or reviewed else []),
     ]
     return dg.Definitions(
         assets=[
@@ -165,13 +171,14 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         ],
         schedules=[*schedules, *refreshed, *([digest(policy)] if summary else [])],
         jobs=[*jobs, *by_hand],
-        sensors=watched,
+        sensors=sensors,
     )
 
 
-def _mode_jobs(policy: Policy) -> list[dg.JobDefinition]:
+def _of_every_database(policy: Policy) -> list[dg.JobDefinition]:
     retired = any(terms_of(section) is not None for section in policy.partitions)
-    return [pause_job(policy), *([approve_job(policy)] if retired else [])]
+    approvals = [approve_job(policy)] if retired else []
+    return [*alert_jobs(policy), *table_jobs(policy), pause_job(policy), *approvals]
 
 
 def _computed(policy: Policy) -> list[dg.AssetsDefinition]:

@@ -117,7 +117,7 @@ def retention(policy: Policy) -> dg.ScheduleDefinition:
 
 def index_rollout(policy: Policy) -> UnresolvedAssetJobDefinition:
     """Return the job `<db>_index_rollout`, whose form has the mode."""
-    return _job(
+    return asset_job(
         f"{policy.database.name}_index_rollout",
         [indexes_key(policy)],
         "Builds, replaces and drops indexes as declared, with `mode: APPLY`; else shows the plan.",
@@ -143,7 +143,7 @@ def scheduled_rollout(policy: Policy) -> dg.ScheduleDefinition:
 def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefinition:
     """Return the job `<db>_archives_<table>`, which archives a range of a table's periods."""
     name = f"{policy.database.name}_archives_{slug(section.table)}"
-    return _job(
+    return asset_job(
         name,
         [archives_key(policy, section)],
         f"Archives periods of {section.table}; drops nothing.",
@@ -151,7 +151,7 @@ def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefi
 
 
 def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.ScheduleDefinition:
-    job = _job(
+    job = asset_job(
         name,
         [partitions_key(policy, section)],
         f"Creates partitions of {section.table} up to the horizon.",
@@ -185,7 +185,7 @@ def _scheduled(
     """Build the schedule of a job, with the job's name, running by default."""
     return dg.ScheduleDefinition(
         name=name,
-        job=_job(name, keys, what),
+        job=asset_job(name, keys, what),
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -194,9 +194,10 @@ def _scheduled(
     )
 
 
-def _job(
+def asset_job(
     name: str, keys: Sequence[dg.AssetKey], description: str, config: dg.RunConfig | None = None
 ) -> UnresolvedAssetJobDefinition:
+    """Return a job that materializes assets in the process of its run."""
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*keys),

@@ -14,13 +14,14 @@ from maintenance.engine.gate import Origin
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.target import Target
-from maintenance.errors import HeldError, MaintenanceError
+from maintenance.errors import HeldError, MaintenanceError, UsageError
 from maintenance.formatting import visible, visible_lines
 from maintenance.monitoring import Overview, freshness, observe_overview
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, parse_name
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.acknowledge import AlertAction, acknowledge, read_until
 from maintenance.pipeline.approve import ApproveReport, approve
+from maintenance.pipeline.by_hand import keep_up
 from maintenance.pipeline.pause import PauseReport, pause, resume
 from maintenance.pipeline.restore import RestoreReport, restore_period
 from maintenance.pipeline.run import Report
@@ -176,6 +177,24 @@ class Maintainer(dg.ConfigurableResource[None]):
                 policy, table, period, into=into, hold=hold, progress=_log_of(context)
             )
 
+    def keep_up(
+        self, context: dg.OpExecutionContext, policy: Policy, table: str, *, vacuum: bool
+    ) -> Report:
+        """Analyze one table, with `vacuum` also vacuum it, whether it is due or not.
+
+        Raises:
+            dagster.Failure: the name is none, the policy or a pause says that nothing is changed,
+                or the server can't be reached.
+        """
+        with _as_failure():
+            return keep_up(
+                policy,
+                _table_of(table),
+                vacuum=vacuum,
+                progress=_log_of(context),
+                origin=origin_of(context.run.tags),
+            )
+
     def undo(self, context: dg.OpExecutionContext, policy: Policy, run: str) -> UndoReport:
         """Undo what a run changed.
 
@@ -226,6 +245,13 @@ def origin_of(tags: Mapping[str, str]) -> Origin:
 
 def _log_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Progress:
     return lambda line: context.log.info("%s", visible(line))
+
+
+def _table_of(text: str) -> QualifiedName:
+    try:
+        return parse_name(text)
+    except ValueError as exc:
+        raise UsageError(f"table: {exc}") from None
 
 
 def _both(first: Progress, second: Progress) -> Progress:

@@ -30,6 +30,8 @@ from maintenance.policy.declarations import (
     IndexDeclaration,
 )
 from maintenance.subjects.indexes import INDEXES
+from maintenance.subjects.indexes.candidates.findings import candidates_said
+from maintenance.subjects.indexes.candidates.models import INDEX_CANDIDATES
 from maintenance.subjects.indexes.declared.pruning import PARTITIONS_READ
 from maintenance.subjects.indexes.declared.query_service import (
     DECLARED_QUERIES,
@@ -245,10 +247,13 @@ def service_metadata(facts: Mapping[str, Any]) -> Metadata:
 
 
 def _partitions_metadata(facts: Mapping[str, Any]) -> Metadata:
-    """Return how many partitions the declared queries read, and how long they take to plan."""
+    """Return how many partitions declared queries read, how long they take to plan, candidates."""
+    looked: Metadata = {}
+    if INDEX_CANDIDATES in facts:
+        looked["index_candidates"] = plain(candidates_said(facts[INDEX_CANDIDATES]))
     reads: Sequence[Mapping[str, Any]] = facts.get(PARTITIONS_READ, ())
     if not reads:
-        return {}
+        return looked
     rows = [
         (
             code(f"{each['query']} {each['parameters']}"),
@@ -263,6 +268,7 @@ def _partitions_metadata(facts: Mapping[str, Any]) -> Metadata:
     return {
         "partitions_read": table(columns, rows),
         "queries_of_all_partitions": sum(each["reason"] is not None for each in reads),
+        **looked,
     }
 
 

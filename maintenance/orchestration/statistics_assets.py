@@ -42,10 +42,12 @@ def statistics_asset(policy: Policy) -> dg.AssetsDefinition:
             "the failed check names the table, or the missing privilege with the GRANT to run."
         ),
     )
-    return subject_asset(Frame(policy, STATISTICS, arguments), lambda _, report: _metadata(report))
+    return subject_asset(
+        Frame(policy, STATISTICS, arguments), lambda _, report: statistics_metadata(report)
+    )
 
 
-def _metadata(report: Report) -> Metadata:
+def statistics_metadata(report: Report) -> Metadata:
     """Return the analyzed tables: a table to read, and numbers to plot."""
     done = [result for result in report.results if result.outcome is Outcome.DONE]
     return {

@@ -212,7 +212,7 @@ def apply(
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`; or the store can't be created.
-        HeldError: the command was typed, and the database is paused.
+        HeldError: it was asked for by hand, and the database is paused.
     """
     target, moment = Target.of(on), now or datetime.now(UTC)
     policy = target.policy
@@ -227,7 +227,7 @@ def apply(
         _refuse_standby(identify(connection))
         refuse_foreign_event_triggers(connection)
         migrate(store)
-        if origin is Origin.COMMAND:
+        if origin is Origin.COMMAND or request.forced:
             refuse_if_paused(policy, store)
         gate = read_gate(policy, origin, store, moment, again=request.again)
         reduce_approvals(gate, store)

@@ -88,6 +88,7 @@ class DeclaredQuery:
         relations: tables and views that it names, in order, without its own WITH queries.
         functions: the functions that it calls, those of the parameters included.
         operators: its operators.
+        types: the types to which it casts.
         equal: columns that it compares with `=` or IN, or that are NULL, true or false.
         ranged: columns that it compares with `<`, `>` or BETWEEN.
         order: the items of its outermost ORDER BY; None if one of them is no column.
@@ -103,6 +104,7 @@ class DeclaredQuery:
     equal: frozenset[str] = frozenset()
     ranged: frozenset[str] = frozenset()
     order: tuple[Order, ...] | None = ()
+    types: tuple[RelationName, ...] = ()
 
     def prepare(self) -> str:
         """Return the statement that prepares it."""
@@ -260,6 +262,34 @@ def parse_query(text: str, name: str, file: str = "") -> DeclaredQuery:
     )
 
 
+def parse_select(text: str, name: str) -> DeclaredQuery:
+    """Read a query that somebody has sent; the values of its parameters are NULL.
+
+    Args:
+        text: with `$1`, `$2`, … for values.
+        name: of the query.
+
+    Raises:
+        QueryFilesError: it is not exactly one query that only reads.
+    """
+    statement = _statement(text, "")
+    reading = _Reading(statement)
+    faults = [*_unsafe(reading), *_placeholders(text, reading)]
+    if faults:
+        raise _refusal(text, "", faults)
+    n_parameters = max((number for number, _ in reading.parameters), default=0)
+    return DeclaredQuery(
+        name=name,
+        text=_body(text),
+        n_parameters=n_parameters,
+        parameter_sets=(", ".join(["NULL"] * n_parameters),),
+        relations=reading.tables,
+        functions=tuple(dict.fromkeys(each for each, _ in reading.functions)),
+        operators=tuple(dict.fromkeys(reading.operators)),
+        types=tuple(dict.fromkeys(reading.types)),
+    )
+
+
 def _refusal(text: str, file: str, faults: Sequence[_Fault]) -> QueryFilesError:
     problems: list[Problem] = []
     for fault in sorted(faults):
@@ -345,6 +375,7 @@ class _Reading:
         self.parameters: list[tuple[int, int]] = []
         self.functions: list[tuple[RelationName, int]] = []
         self.operators: list[RelationName] = []
+        self.types: list[RelationName] = []
         self.writes: list[tuple[str, int]] = []
         self.compared: dict[str, set[str]] = defaultdict(set)
         self._relations: list[tuple[int, RelationName]] = []
@@ -379,6 +410,9 @@ class _Reading:
 
     def _read_FuncCall(self, node: Any) -> None:  # noqa: N802
         self.functions.append((_named(node.funcname), node.location))
+
+    def _read_TypeName(self, node: Any) -> None:  # noqa: N802
+        self.types.append(_named(node.names))
 
     def _read_IntoClause(self, node: Any) -> None:  # noqa: N802
         self.writes.append(("SELECT INTO", getattr(node.rel, "location", 0) or 0))

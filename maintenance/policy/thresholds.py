@@ -88,6 +88,17 @@ class UnusedIndexes(Section):
     """Maximum number of scans in the window."""
 
 
+class ExpectedIndex(Section):
+    """An index that must exist, with limits of its own. It is never built or changed."""
+
+    index: TableName
+    """The index, with its schema."""
+    scans: Count = 0
+    """Minimum number of scans on all servers together in `indexes.unused.window`."""
+    of_table: Share = 1.0
+    """Maximum size, as a share of the size of its table without indexes; 1 means no limit."""
+
+
 class LowCardinality(Section):
     """Conditions to report an index with too few distinct values."""
 
@@ -99,6 +110,15 @@ class LowCardinality(Section):
         default=(), alias="except"
     )
     """Indexes not to report."""
+
+
+class IndexCandidates(Section):
+    """Which statements are looked at for indexes that they lack."""
+
+    mean_time: Duration = as_written("20 ms")
+    """Mean time of a statement from which it is looked at, as pg_stat_statements has it."""
+    statements: Count = 20
+    """How many are looked at, those with most time in total; 0: none."""
 
 
 class IndexPreflight(Section):
@@ -253,8 +273,12 @@ class IndexesPolicy(Section):
     """Conditions to undo a build by itself."""
     unused: UnusedIndexes = UnusedIndexes()
     """Conditions to report an index as unused."""
+    expected: Annotated[tuple[ExpectedIndex, ...], Field(strict=False)] = ()
+    """Indexes that must exist, whoever makes them, such as those of a migration."""
     low_cardinality: LowCardinality = LowCardinality()
     """Conditions to report an index with too few distinct values."""
+    candidates: IndexCandidates = IndexCandidates()
+    """Which statements are looked at for indexes that they lack."""
     preflight: IndexPreflight = IndexPreflight()
     """Conditions before an index is built."""
     mode: Mode = "act"

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import psycopg
 
 from maintenance.demo import ports, processes
-from maintenance.demo.postgres import PostgresServer, embedded_binaries
+from maintenance.demo.postgres import PostgresServer
+from maintenance.demo.programs import binaries_for
 
 MAINTENANCE = Path(sys.executable).with_name("maintenance")
 PARTITIONED = ("learning_platform", "proposals")
@@ -113,7 +114,7 @@ class Demo:
 
     def at_rest(self, database: str, *statements: str) -> list[tuple[Any, ...]]:
         """Run statements on its server while it does not run; the rows of the last one."""
-        server = PostgresServer(embedded_binaries(), self.data / "postgres")
+        server = PostgresServer(binaries_for(self.data / "postgres"), self.data / "postgres")
         with server, psycopg.connect(server.url(database), autocommit=True) as connection:
             cursors = [connection.execute(statement.encode()) for statement in statements]
             return cursors[-1].fetchall() if cursors[-1].description else []

@@ -350,6 +350,9 @@ def test_new_index_that_is_not_scanned_is_a_warning_then_an_error(
     ]
     kind, now = FindingKind.INDEX_NOT_SCANNED, datetime.now(UTC)
     assert found(policy, kind) == []
+    # Nothing has read the table since, so that its index was not scanned says nothing.
+    assert found(policy, kind, now=now + timedelta(hours=25)) == []
+    nova.execute("SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL")
     hours = [
         (finding.severity, finding.threshold)
         for after in (2, 25)

@@ -43,6 +43,10 @@ def alert_jobs_of(database: str) -> set[str]:
     return {f"{database}_alerts_test", f"{database}_acknowledge_alert"}
 
 
+def table_jobs_of(database: str) -> set[str]:
+    return {f"{database}_analyze", f"{database}_vacuum"}
+
+
 def schedules(definitions: dg.Definitions) -> dict[str, dg.ScheduleDefinition]:
     repository = definitions.get_repository_def()
     return {schedule.name: schedule for schedule in repository.schedule_defs}
@@ -103,16 +107,19 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform_index_rollout",
         "learning_platform_pause",
         "learning_platform_restore",
+        "learning_platform_rollout_watch",
         "learning_platform_undo",
         "proposals_approve",
         "proposals_archives_audit_logs",
         "proposals_index_rollout",
         "proposals_pause",
         "proposals_restore",
+        "proposals_rollout_watch",
         "proposals_undo",
     }
     of_alerts = alert_jobs_of("learning_platform") | alert_jobs_of("proposals")
-    assert jobs(definitions) == crons.keys() | by_hand | of_alerts
+    of_tables = table_jobs_of("learning_platform") | table_jobs_of("proposals")
+    assert jobs(definitions) == crons.keys() | by_hand | of_alerts | of_tables
     assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
 
 
@@ -143,8 +150,11 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
     by_hand = {
         job
         for name in names
-        for job in {f"{name}_{form}" for form in ("index_rollout", "pause", "undo")}
+        for job in {
+            f"{name}_{form}" for form in ("index_rollout", "rollout_watch", "pause", "undo")
+        }
         | alert_jobs_of(name)
+        | table_jobs_of(name)
     }
     assert jobs(definitions) == crons.keys() | by_hand | {"nova_convert"}
     assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
@@ -244,7 +254,8 @@ def test_each_table_has_a_monthly_job_and_a_database_one_nightly(
         "app_monthly_partitions": "6 5 21 * *",
         "app_monthly_partitions_audit_log_911b8c": "6 5 21 * *",
     }
-    assert jobs(definitions) == {*schedules(definitions), "app_pause"} | alert_jobs_of("app")
+    by_hand = {"app_pause"} | alert_jobs_of("app") | table_jobs_of("app")
+    assert jobs(definitions) == schedules(definitions).keys() | by_hand
 
 
 def test_schedules_run_from_the_start_and_in_utc(definitions: dg.Definitions) -> None:
@@ -304,7 +315,8 @@ def test_hostile_table_names_give_distinct_valid_keys(
     folded = Counter(key.lower() for key in made)
     alike = {key for key in made if folded[key.lower()] > 1}
     assert alike == {f"app/partitions/{name}" for name in differ_in_case}
-    assert len(jobs(definitions) - alert_jobs_of("app")) == len(tables) + 3
+    by_hand = alert_jobs_of("app") | table_jobs_of("app")
+    assert len(jobs(definitions) - by_hand) == len(tables) + 3
 
 
 # Broken policies
@@ -357,7 +369,8 @@ def test_broken_policies_of_like_names_spoil_nothing(tmp_path: Path, names: list
     definitions = build([good, *(tmp_path / name for name in names)], NOW)
     assert len(keys(definitions)) == 3 + len(names)
     scheduled = {"app_nightly", "app_digest", "app_monthly_partitions"}
-    assert jobs(definitions) == scheduled | {"app_pause"} | alert_jobs_of("app")
+    by_hand = {"app_pause"} | alert_jobs_of("app") | table_jobs_of("app")
+    assert jobs(definitions) == scheduled | by_hand
 
 
 def test_second_policy_of_a_name_is_broken_and_the_first_stays(tmp_path: Path) -> None:

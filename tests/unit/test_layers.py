@@ -16,13 +16,13 @@ WITH_A_SESSION = {
         "measure",
     ),
     *("key_observations", "ownership", "pg_stat_statements", "preflight", "upkeep_observations"),
-    *("pgstattuple", "recheck", "sample", "sample_history", "servers"),
+    *("pgstattuple", "recheck", "sample", "sample_history", "servers", "slow_statements"),
     *("statement_history", "unique_index", "upsert_texts"),
     *("queries", "query_history", "query_observe", "query_session"),
     # Further work.
     *("archive", "drain", "populate", "rebuild", "trial", "prove", "rollout_proof", "what_if"),
 }
-NESTED = {"declared"}
+NESTED = {"candidates", "declared"}
 """Packages inside a subject that have computing modules too."""
 
 

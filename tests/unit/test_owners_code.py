@@ -75,6 +75,7 @@ SENDERS = {
     "server/undecodable_names.py": CATALOG,
     "server/upserts.py": "reads the counters of statements",
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
+    "subjects/indexes/candidates/slow_statements.py": "reads pg_stat_statements, an extension's",
     "subjects/indexes/declared/query_observe.py": CATALOG,
     "subjects/indexes/declared/query_session.py": AS_OWNER,
     "subjects/indexes/declared/preflight.py": ROWS,

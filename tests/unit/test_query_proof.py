@@ -269,6 +269,15 @@ def test_new_index_is_unscanned_only_by_complete_counters_of_all_servers() -> No
     assert state(server(timeline=2, watched_since=seen)) is WatchState.UNSCANNED
 
 
+def test_index_of_a_table_that_nothing_reads_is_not_judged() -> None:
+    unread = WatchedIndex(NAME, TABLE, NOW - timedelta(hours=25), 0, {}, table_reads=0)
+    assert unread.state(NOW, HOUR) is WatchState.UNREAD
+    read = WatchedIndex(NAME, TABLE, NOW - timedelta(hours=25), 0, {}, table_reads=1)
+    assert read.state(NOW, HOUR) is WatchState.UNSCANNED
+    gone = WatchedIndex(NAME, TABLE, NOW - timedelta(hours=25), 0, {"primary": "reset"}, 0, 0)
+    assert gone.state(NOW, HOUR) is WatchState.UNKNOWN
+
+
 def test_scans_that_may_be_ours_prove_nothing() -> None:
     assert state(server(5), own=10) is WatchState.UNKNOWN
     assert state(server(11), own=10) is WatchState.SCANNED

@@ -8,7 +8,7 @@ from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.policy import Policy
 from maintenance.subjects.capacity.models import CapacityObservation, Setting, Settings
 from maintenance.subjects.capacity.plan import plan
-from maintenance.subjects.capacity.setting_findings import is_same
+from maintenance.subjects.capacity.setting_findings import is_same, shown
 from tests.snapshots import NOW, a_policy
 
 SLOW = Setting("log_min_duration_statement", "-1", "ms", "integer", "superuser")
@@ -161,3 +161,27 @@ def test_yaml_truth_values_and_numbers_are_settings() -> None:
         capacity={}, settings={"autovacuum": True, "jit": False, "work_mem": 64, "a": 0.5}
     )
     assert policy.settings == {"autovacuum": "on", "jit": "off", "work_mem": "64", "a": "0.5"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        (SLOW, "off (-1)"),
+        (SLOW._replace(value="0"), "all (0)"),
+        (SLOW._replace(value="500"), "500ms"),
+        (Setting("statement_timeout", "0", "ms", "integer", "user"), "off (0)"),
+        (Setting("temp_file_limit", "-1", "kB", "integer", "superuser"), "no limit (-1)"),
+        (Setting("autovacuum_work_mem", "-1", "kB", "integer", "sighup"),
+         "as maintenance_work_mem (-1)"),
+        (Setting("wal_buffers", "-1", "8kB", "integer", "postmaster"), "automatic (-1)"),
+        (BUFFERS, "128MB"),
+        (BUFFERS._replace(value="16385"), "131080kB"),
+        (BUFFERS._replace(value="0"), "0kB"),
+        (SCALE, "0.2"),
+        (LIBRARIES, "empty"),
+    ],
+)  # fmt: skip
+def test_value_that_is_no_amount_is_shown_by_its_meaning(setting: Setting, text: str) -> None:
+    assert shown(setting) == text
+    (finding,) = found(setting, **{setting.name: "7"})
+    assert finding.value == text

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.names import literal, quote
 from maintenance.subjects.capacity.models import Setting, Settings
+from maintenance.subjects.capacity.special_values import meaning
 
 READ_ALL = "pg_read_all_settings"
 """The role that may see all settings."""
@@ -74,6 +75,24 @@ def is_same(wanted: str, found: Setting) -> bool:
     return wanted == found.value
 
 
+def shown(found: Setting) -> str:
+    """Return a value with its unit, or what it means where it is no amount: `off (-1)`."""
+    if not found.value:
+        return "empty"
+    special = meaning(found.name.lower(), found.value)
+    return f"{special} ({found.value})" if special else _with_unit(found.value, found.unit or "")
+
+
+def _with_unit(value: str, unit: str) -> str:
+    """Return a value with its unit: 16384 of 8kB is 128MB."""
+    times, name = _split(unit)
+    if times == 1 or not value.isdigit():
+        return f"{value}{unit}"
+    size = int(value) * times * _MEMORY.get(name, 1)
+    fitting = [each for each, n in _MEMORY.items() if size and size % n == 0]
+    return f"{size // _MEMORY[fitting[-1]]}{fitting[-1]}" if fitting else f"{value}{name}"
+
+
 def _parts(text: str) -> list[str]:
     return [part.strip().strip('"') for part in text.split(",")]
 
@@ -113,7 +132,7 @@ def _differs(database: str, wanted: str, found: Setting, seen: Settings) -> Find
     then = "; then restart the server" if found.context == _BY_RESTART else ""
     pending = ", and another value waits for a restart" if found.is_pending else ""
     do = f"run {'; '.join(statements)}{then}" if statements else "it can't be changed"
-    has = f"{found.value}{found.unit or ''}" if found.value else "empty"
+    has = shown(found)
     return Finding(
         FindingKind.SETTING_DIFFERS,
         Severity.WARN,

@@ -18,6 +18,9 @@ from maintenance.policy import Policy
 from maintenance.policy.declarations import DropDeclaration
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
+from maintenance.subjects.indexes.candidates.findings import candidate_findings
+from maintenance.subjects.indexes.candidates.models import INDEX_CANDIDATES, NO_CANDIDATES
+from maintenance.subjects.indexes.candidates.observe import observe_candidates
 from maintenance.subjects.indexes.declared import apply
 from maintenance.subjects.indexes.declared.observe import observe_declared
 from maintenance.subjects.indexes.declared.partition_findings import partitions_json
@@ -25,11 +28,11 @@ from maintenance.subjects.indexes.declared.plan import plan_declared, unfinished
 from maintenance.subjects.indexes.declared.pruning import PARTITIONS_READ
 from maintenance.subjects.indexes.declared.query_findings import query_findings
 from maintenance.subjects.indexes.declared.query_observation import (
-    QueriesObservation,
     with_what_if,
 )
 from maintenance.subjects.indexes.declared.query_observe import observe_queries, record_queries
 from maintenance.subjects.indexes.declared.query_service import DECLARED_QUERIES
+from maintenance.subjects.indexes.expectations import expectation_findings
 from maintenance.subjects.indexes.findings import findings
 from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
@@ -99,8 +102,9 @@ class Indexes(Subject[IndexesObservation]):
         role = context.snapshot.server.role
         declared = observe_declared(context, catalog)
         queries = observe_queries(context, catalog, declared, heard)
+        candidates = observe_candidates(context.connection, context.policy, catalog, declared)
         return IndexesObservation(
-            catalog, heard, advice, role, definitions, taken, declared, queries
+            catalog, heard, advice, role, definitions, taken, declared, queries, candidates
         )
 
     def record(self, context: ObserveContext, seen: IndexesObservation) -> None:
@@ -123,20 +127,29 @@ class Indexes(Subject[IndexesObservation]):
             and not (finding.kind is FindingKind.INDEX_INVALID and finding.object in unfinished)
         ]
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
+        expected = expectation_findings(_limits(policy), seen, now)
         rollout = plan_declared(seen.declared, seen.catalog, request)
         name, limits = policy.database.name, _limits(policy)
         views = [view.name for view in policy.matviews]
         asked = query_findings(name, limits, seen.queries, now, request, views)
         actions = with_what_if(rollout.actions, seen.queries.what_if)
         actions = tuple(_chosen(each, request) for each in actions)
-        found = (*told, *keys, *rollout.findings, *asked)
-        return replace(rollout, actions=actions, findings=found, facts=_facts(seen.queries))
+        proposed = candidate_findings(name, seen.candidates, request)
+        wanted = [each for each in expected if table in {None, each.data["table"]}]
+        found = (*told, *keys, *wanted, *rollout.findings, *asked, *proposed)
+        return replace(rollout, actions=actions, findings=found, facts=_facts(seen))
 
 
-def _facts(queries: QueriesObservation) -> Mapping[str, Any]:
-    share, reads = queries.share(), partitions_json(queries.planned)
-    facts: dict[str, Any] = {DECLARED_QUERIES: share.as_json()} if share.queries else {}
-    return facts | ({PARTITIONS_READ: reads} if reads else {})
+def _facts(seen: IndexesObservation) -> Mapping[str, Any]:
+    share, reads = seen.queries.share(), partitions_json(seen.queries.planned)
+    facts: dict[str, Any] = {}
+    if share.queries:
+        facts[DECLARED_QUERIES] = share.as_json()
+    if reads:
+        facts[PARTITIONS_READ] = reads
+    if seen.candidates != NO_CANDIDATES:
+        facts[INDEX_CANDIDATES] = seen.candidates.as_json()
+    return facts
 
 
 def _chosen(action: Action, request: Request) -> Action:

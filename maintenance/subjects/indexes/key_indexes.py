@@ -56,7 +56,7 @@ def candidates(keys: Sequence[UnservedKey], catalog: Catalog) -> set[str]:
         name
         for each, columns in _shared(keys)
         for table in builder.tables(each.key.table_oid)
-        for name in islice(_names(table, columns), _TRIES + 1)
+        for name in islice(index_names(table.relation, columns), _TRIES + 1)
     }
 
 
@@ -147,7 +147,10 @@ class _Builder:
         return None
 
     def _name(self, table: Table, columns: Sequence[str]) -> QualifiedName:
-        names = (QualifiedName(table.relation.schema, name) for name in _names(table, columns))
+        names = (
+            QualifiedName(table.relation.schema, name)
+            for name in index_names(table.relation, columns)
+        )
         name = next(name for name in names if name not in self._taken)
         self._taken.add(name)
         return name
@@ -174,10 +177,10 @@ def _create(table: Table, place: _Place, name: QualifiedName) -> str:
     return f"CREATE INDEX{how} {quote(name.name)} ON{where} {table.relation}{using} ({columns})"
 
 
-def _names(table: Table, columns: Sequence[str]) -> Iterator[str]:
+def index_names(table: QualifiedName, columns: Sequence[str]) -> Iterator[str]:
     """Yield names for an index in the style of the server, without end."""
-    stem = "_".join((table.relation.name, *columns))
-    digest = hashlib.sha256("\0".join((table.relation.name, *columns)).encode()).hexdigest()[:8]
+    stem = "_".join((table.name, *columns))
+    digest = hashlib.sha256("\0".join((table.name, *columns)).encode()).hexdigest()[:8]
     ends = (f"_idx{number or ''}" for number in range(_TRIES))
     for end in chain(ends, (f"_{digest}_idx{number or ''}" for number in count())):
         yield cut(stem, MAX_NAME_BYTES - len(end)) + end

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 
 from maintenance.names import QualifiedName
 from maintenance.subjects.indexes.advice import Advice
+from maintenance.subjects.indexes.candidates.models import (
+    NO_CANDIDATES,
+    CandidatesObservation,
+)
 from maintenance.subjects.indexes.ddl import Definition
 from maintenance.subjects.indexes.declared.models import NOTHING, DeclaredObservation
 from maintenance.subjects.indexes.declared.query_observation import NO_QUERIES, QueriesObservation
@@ -23,6 +27,7 @@ class IndexesObservation:
         taken: names of relations that new indexes can't have.
         declared: the declarations of the policy, compared with the database.
         queries: the declared queries, planned.
+        candidates: indexes that slow statements lack.
     """
 
     catalog: Catalog
@@ -33,3 +38,4 @@ class IndexesObservation:
     taken: frozenset[QualifiedName] = frozenset()
     declared: DeclaredObservation = NOTHING
     queries: QueriesObservation = NO_QUERIES
+    candidates: CandidatesObservation = NO_CANDIDATES

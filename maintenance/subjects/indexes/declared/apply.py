@@ -149,6 +149,11 @@ def _verified(context: ActionContext, action: Action, made: Mapping[str, int]) -
     (row,) = fetch(context.connection, "server", "measure_index", {"index_oid": found.oid})
     context.progress(f"{action.object}: built, {readable_size(row.size_bytes)}")
     detail: dict[str, Any] = {"made": made, "size_bytes": int(row.size_bytes)}
+    # The build itself has scanned the table.
+    fetch(context.connection, "indexes", "flush_counters")
+    about = {"tables": [found.table_oid]}
+    for reads in fetch(context.connection, "indexes", "count_table_reads", about):
+        detail["table_reads"] = reads.n_reads
     if row.has_expressions and (failure := _analyze(context, action)) is not None:
         detail["not_analyzed"] = failure
     return detail

@@ -54,9 +54,10 @@ from maintenance.subjects.indexes.declared.query_session import (
 from maintenance.subjects.indexes.declared.query_verdicts import ProvenIndex
 
 CUSTOM = "SET LOCAL plan_cache_mode = force_custom_plan"
+GENERIC = "SET LOCAL plan_cache_mode = force_generic_plan"
 _CACHE_MODE = {
     PlanMode.CUSTOM: CUSTOM,
-    PlanMode.GENERIC: "SET LOCAL plan_cache_mode = force_generic_plan",
+    PlanMode.GENERIC: GENERIC,
 }
 _AUTO = "SET LOCAL plan_cache_mode = auto"
 _NO_SEQUENTIAL = "SET LOCAL enable_seqscan = off"

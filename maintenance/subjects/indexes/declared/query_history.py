@@ -17,7 +17,7 @@ from maintenance.subjects.indexes.declared.query_models import (
     PlannedQuery,
     QueryKey,
 )
-from maintenance.subjects.indexes.declared.query_watch import PlanBaseline, TimedProof
+from maintenance.subjects.indexes.declared.query_watch import Built, PlanBaseline, TimedProof
 
 RECORD_EVERY = timedelta(hours=1)
 """Nightly plans are not recorded if there are some that are newer than this."""
@@ -167,15 +167,17 @@ def recall_proofs(store: Connection, database: str, since: datetime) -> list[Tim
 
 def recall_builds(
     store: Connection, database: str, indexes: Sequence[QualifiedName]
-) -> Mapping[QualifiedName, datetime]:
-    """Read when runs built indexes.
+) -> Mapping[QualifiedName, Built]:
+    """Read when runs last built indexes.
 
     Raises:
         psycopg.Error: the store failed.
     """
     by_name = {str(index): index for index in indexes}
-    rows = _actions(store, database, by_name, [ActionKind.CREATE_INDEX])
-    return {by_name[row.object]: row.done_at for row in rows}
+    kind = ActionKind.CREATE_INDEX.value
+    about = {"database": database, "objects": sorted(by_name), "kind": kind}
+    rows = fetch(store, "store", "list_index_builds", about) if by_name else []
+    return {by_name[row.object]: Built(row.done_at, row.table_reads) for row in rows}
 
 
 def recall_drops(

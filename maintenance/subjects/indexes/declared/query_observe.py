@@ -9,7 +9,7 @@ from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.policy.declarations import DESCENDING, NULLS_FIRST
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.indexes.declared.models import (
     DeclaredIndex,
     DeclaredObservation,
@@ -25,7 +25,7 @@ from maintenance.subjects.indexes.declared.query_history import (
     sum_executions,
 )
 from maintenance.subjects.indexes.declared.query_observation import QueriesObservation
-from maintenance.subjects.indexes.declared.query_session import Limits
+from maintenance.subjects.indexes.declared.query_session import DOING, Limits
 from maintenance.subjects.indexes.declared.query_verdicts import IndexKey, ProvenIndex
 from maintenance.subjects.indexes.declared.query_watch import WatchedIndex, watched
 from maintenance.subjects.indexes.declared.what_if import what_if
@@ -207,14 +207,29 @@ def _watched(
         return
     is_counted = not _hides_scans(context.connection)
     by_name = {tree.root.relation: tree for tree in trees(catalog)}
+    found = {name: tree for name in built if (tree := by_name.get(name)) is not None}
+    # Reads of a table on replicas are not counted here.
+    tables = [tree.root.table_oid for tree in found.values()] if len(witnesses) == 1 else []
+    reads = _table_reads(context, tables)
     for index in indexes:
-        tree = by_name.get(index.relation)
-        built_at = built.get(index.relation)
-        if tree is None or built_at is None or tree.root.is_unique:
+        tree = found.get(index.relation)
+        if tree is None or tree.root.is_unique:
             continue
+        built_at, before = built[index.relation]
         own = sum_executions(context.store, database, built_at) if is_counted else 0
         oids = [leaf.oid for leaf in tree.leaves]
-        yield watched(index.relation, index.table, oids, built_at, witnesses, own)
+        after = reads.get(tree.root.table_oid)
+        since = max(after - before, 0) if after is not None and before is not None else None
+        yield watched(index.relation, index.table, oids, built_at, witnesses, own, since)
+
+
+def _table_reads(context: ObserveContext, oids: Sequence[int]) -> Mapping[int, int]:
+    """Return how often tables were scanned, by any index or none, since the counters began."""
+    if not oids:
+        return {}
+    with read_transaction(context.connection, context.policy.observe.time_cap, DOING):
+        rows = fetch(context.connection, "indexes", "count_table_reads", {"tables": list(oids)})
+    return {row.oid: row.n_reads for row in rows}
 
 
 def _hides_scans(connection: Connection) -> bool:

@@ -98,12 +98,27 @@ def changed_plans(
         yield PlanChange(each.key, before, now, ratio, lost)
 
 
+class Built(NamedTuple):
+    """The build of an index by a run.
+
+    Attributes:
+        at: when it ended.
+        table_reads: scans of its table and of the table's indexes on the primary until then; None
+            if it was not noted.
+    """
+
+    at: datetime
+    table_reads: int | None = None
+
+
 class WatchState(StrEnum):
     """What the use of a new index is."""
 
     SCANNED = "scanned"
     YOUNG = "young"
     UNSCANNED = "not scanned"
+    UNREAD = "table not read"
+    """Nor was its table by any other way, so nothing can be said of it."""
     UNKNOWN = "unknown"
     """The counters of a server do not reach back to its build."""
 
@@ -116,6 +131,7 @@ class WatchedIndex:
         scans: on all servers, since the counters began.
         gaps: why counters are incomplete, by server.
         own: so many of the scans may be ours, where the server counts them.
+        table_reads: scans of its table, by any index or none, since it was built; None if unknown.
     """
 
     relation: QualifiedName
@@ -124,6 +140,7 @@ class WatchedIndex:
     scans: int
     gaps: Mapping[str, str]
     own: int = 0
+    table_reads: int | None = None
 
     def age(self, now: datetime) -> timedelta:
         """Return the time since it was built."""
@@ -140,8 +157,9 @@ class WatchedIndex:
             return WatchState.SCANNED
         if self.age(now) < patience:
             return WatchState.YOUNG
-        is_known = not self.gaps and self.scans == 0
-        return WatchState.UNSCANNED if is_known else WatchState.UNKNOWN
+        if self.gaps or self.scans:
+            return WatchState.UNKNOWN
+        return WatchState.UNREAD if self.table_reads == 0 else WatchState.UNSCANNED
 
 
 def watched(
@@ -151,6 +169,7 @@ def watched(
     built_at: datetime,
     witnesses: Sequence[ServerUsage],
     own: int = 0,
+    table_reads: int | None = None,
 ) -> WatchedIndex:
     """Return the use of a new index, whose counters began at 0 when it was built.
 
@@ -161,12 +180,13 @@ def watched(
         built_at: when.
         witnesses: all servers.
         own: the most scans of ours that the server counted.
+        table_reads: scans of its table since then; None if unknown.
     """
     scans = sum(witness.scans(oid) for witness in witnesses for oid in oids)
     gaps = {
         witness.name: gap for witness in witnesses if (gap := _gap(witness, built_at)) is not None
     }
-    return WatchedIndex(relation, table, built_at, scans, gaps, own)
+    return WatchedIndex(relation, table, built_at, scans, gaps, own, table_reads)
 
 
 def _gap(witness: ServerUsage, built_at: datetime) -> str | None:

@@ -37,7 +37,7 @@ from maintenance.subjects.indexes.declared.what_if_models import (
 from maintenance.subjects.indexes.declared.what_if_statement import simplified
 
 
-class _HypoPG(NamedTuple):
+class HypoPG(NamedTuple):
     """The extension in this database.
 
     Attributes:
@@ -50,7 +50,7 @@ class _HypoPG(NamedTuple):
     can_hide: bool
 
 
-def find_hypopg(connection: Connection, limits: Limits) -> _HypoPG | None:
+def find_hypopg(connection: Connection, limits: Limits) -> HypoPG | None:
     """Return the extension; None if it is not installed in this database.
 
     Raises:
@@ -58,7 +58,58 @@ def find_hypopg(connection: Connection, limits: Limits) -> _HypoPG | None:
     """
     with read_transaction(connection, limits.statement, DOING):
         rows = fetch(connection, "indexes", "find_hypopg")
-    return _HypoPG(quote(rows[0].schema), rows[0].version, rows[0].can_hide) if rows else None
+    return HypoPG(quote(rows[0].schema), rows[0].version, rows[0].can_hide) if rows else None
+
+
+class PretendedIndex(NamedTuple):
+    """An index that HypoPG pretends in a session.
+
+    Attributes:
+        name: in plans.
+        size_bytes: as it estimates it.
+    """
+
+    name: str
+    size_bytes: int
+
+
+def pretend(
+    session: OwnerSession, settings: Sequence[str], hypopg: HypoPG, statement: str
+) -> PretendedIndex | str:
+    """Pretend an index in a session; return the SQLSTATE if HypoPG refuses it.
+
+    Args:
+        session: in which plans take it from now on; call `forget_pretended` afterwards.
+        settings: of the transaction.
+        hypopg: the extension.
+        statement: CREATE INDEX.
+
+    Raises:
+        psycopg.Error: the connection was lost.
+    """
+    create = (
+        "SELECT pg_catalog.jsonb_build_object('name', h.indexname,"
+        f" 'size', {hypopg.schema}.hypopg_relation_size(h.indexrelid))"
+        f" FROM {hypopg.schema}.hypopg_create_index({literal(simplified(statement))}) AS h"
+    )
+    try:
+        with session.reading(settings) as run:
+            made = run(create)
+    except psycopg.Error as exc:
+        if exc.sqlstate is None:
+            raise
+        return exc.sqlstate
+    return PretendedIndex(str(made["name"]), int(made["size"]))
+
+
+def forget_pretended(session: OwnerSession, settings: Sequence[str], hypopg: HypoPG) -> None:
+    """Forget all that HypoPG pretends in a session."""
+    if session.connection.closed or session.connection.broken:
+        return
+    functions = ["hypopg_reset", *(["hypopg_unhide_all_indexes"] if hypopg.can_hide else [])]
+    with session.reading(settings) as run:
+        for function in functions:
+            run(f"SELECT pg_catalog.to_jsonb(1) FROM {hypopg.schema}.{function}()")
 
 
 def what_if(
@@ -104,7 +155,7 @@ class _Pretending:
         query: RunnableQuery,
         limits: Limits,
         sessions: OwnerSessions,
-        hypopg: _HypoPG,
+        hypopg: HypoPG,
     ) -> None:
         self._connection = connection
         self._query = query
@@ -158,22 +209,12 @@ class _Pretending:
 
     def _create(self, session: OwnerSession, index: WantedIndex, result: WhatIf) -> str | None:
         """Pretend an index; return its name in plans, None if that is not possible."""
-        schema, text = self._hypopg.schema, literal(simplified(index.statement))
-        create = (
-            "SELECT pg_catalog.jsonb_build_object('name', h.indexname,"
-            f" 'size', {schema}.hypopg_relation_size(h.indexrelid))"
-            f" FROM {schema}.hypopg_create_index({text}) AS h"
-        )
-        try:
-            with session.reading(self._settings) as run:
-                made = run(create)
-        except psycopg.Error as exc:
-            if exc.sqlstate is None:
-                raise
-            result.refuse(index.relation, exc.sqlstate)
+        made = pretend(session, self._settings, self._hypopg, index.statement)
+        if isinstance(made, str):
+            result.refuse(index.relation, made)
             return None
-        result.size(index.relation, int(made["size"]))
-        return str(made["name"])
+        result.size(index.relation, made.size_bytes)
+        return made.name
 
     def _hide(
         self,
@@ -203,12 +244,7 @@ class _Pretending:
 
     def _reset(self, session: OwnerSession) -> None:
         """Forget all that HypoPG pretends in a session."""
-        if session.connection.closed or session.connection.broken:
-            return
-        functions = ["hypopg_reset", *(["hypopg_unhide_all_indexes"] if self._can_hide else [])]
-        with session.reading(self._settings) as run:
-            for function in functions:
-                run(f"SELECT pg_catalog.to_jsonb(1) FROM {self._hypopg.schema}.{function}()")
+        forget_pretended(session, self._settings, self._hypopg)
 
     @property
     def _can_hide(self) -> bool:

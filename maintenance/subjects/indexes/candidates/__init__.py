@@ -1,0 +1,1 @@
+"""Index candidates: proposed for slow statements, proven by HypoPG, never built."""
