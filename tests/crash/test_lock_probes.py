@@ -81,6 +81,15 @@ SLOW_VIEW = viewing(
     """
 )
 MANY = "INSERT INTO public.orders SELECT n, n, n % 50, n, 'Note ' || n, '2026-01-01' FROM "
+FAR = "INSERT INTO public.events SELECT n, '2031-05-05' FROM generate_series(1001, 2000000) n"
+
+
+def without_checks(sql: str) -> str:
+    """Leave out the CHECKs that save an ATTACH from looking through the default partition."""
+    kept = ("SELECT" if "maintenance_not_" in each else each for each in sql.split(";\n"))
+    return ";\n".join(kept)
+
+
 MUTANTS: dict[str, tuple[Scenario, Callable[[str], str]]] = {
     "index built at once": (
         replace(
@@ -92,6 +101,10 @@ MUTANTS: dict[str, tuple[Scenario, Callable[[str], str]]] = {
     "view refreshed at once": (
         replace(named("changed views"), policy=SLOW_VIEW, lay_out=viewed(SLOW_VIEW)),
         lambda sql: sql.replace("VIEW CONCURRENTLY", "VIEW"),
+    ),
+    "partition attached without a CHECK": (
+        replace(named("leftovers"), schema=f"{named('leftovers').schema}; {FAR}"),
+        without_checks,
     ),
     "constraint validated at once": (
         replace(
