@@ -919,6 +919,25 @@ def test_column_with_another_expression_is_drift(database: Database, tmp_path: P
 # Doubts
 
 
+def test_btree_on_what_contains_others_is_doubtful_and_gin_is_not(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t (id int, category text[], data jsonb)")
+    sql = """
+    CREATE INDEX by_category ON t (id, category);
+    CREATE INDEX by_data ON t USING hash (data);
+    CREATE INDEX contained ON t USING gin (category);
+    """
+    report = plan(declare(tmp_path, database.url, sql))
+    doubts = {each.object: each for each in report.findings if each.kind is not MISSING}
+    assert {name: each.data["reasons"] for name, each in doubts.items()} == {
+        "public.by_category": {"contained_not_found": ["category"]},
+        "public.by_data": {"contained_not_found": ["data"]},
+    }
+    assert {each.severity for each in doubts.values()} == {Severity.INFO}
+    assert len(kinds_of(report)) == 3
+
+
 def test_what_is_doubtful_is_told_and_built(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (a text NOT NULL, b text, done bool, n int)")
     database.execute("INSERT INTO t VALUES ('x', repeat('y', 2000), true, 1)")
