@@ -586,6 +586,25 @@ def test_unique_index_goes_if_another_one_is_as_strict(database: Database, tmp_p
     assert [r.outcome for r in apply(policy).results] == [Outcome.DONE]
 
 
+@pytest.mark.pg("== 18")
+def test_unusable_leftover_goes_before_its_table_is_rewritten(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.execute("CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)")
+    sql = """
+    ALTER TABLE t ADD COLUMN b int GENERATED ALWAYS AS (a * 2) STORED;
+    CREATE INDEX i ON t (a);
+    """
+    report = apply(declare(tmp_path, database.url, sql, allow_rewrite=True))
+    assert [(r.action.kind, r.outcome) for r in report.results] == [
+        (ActionKind.DROP_INVALID_INDEX, Outcome.DONE),
+        (ActionKind.ADD_COLUMN, Outcome.DONE),
+        (ActionKind.CREATE_INDEX, Outcome.DONE),
+    ]
+
+
 def test_unusable_leftover_is_dropped_and_built_again(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1)")
     with pytest.raises(psycopg.errors.UniqueViolation):
