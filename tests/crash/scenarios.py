@@ -6,7 +6,7 @@ that a lost or doubled one shows.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class Scenario:
         prepare: what a clone does not have from its template: counters, files, keys of a cache.
         work: the run; raises if an action fails.
         is_settled: whether nothing is left to do; else there is no action in the next plan.
+        longest_wait: of writers and readers beside it. An exchange of tables is one transaction
+            of dozens of statements: milliseconds where the machine has nothing else to do.
         now: the time of the run; that of the clock where what it does is dated by the server.
     """
 
@@ -72,6 +74,7 @@ class Scenario:
     request: Request = EVERYTHING
     only: tuple[str, ...] = ()
     now: datetime | None = NOW
+    longest_wait: str = "50ms"
 
     def run(self, policy: Policy) -> pipeline.Report | None:
         """Run it once, and return its report."""
@@ -276,9 +279,9 @@ NEW_TITLES = "SELECT id, upper(title) AS title, id * 2 AS twice FROM public.cour
 REBUILD = Request(QualifiedName("public", "titles"), rebuild=True)
 
 
-def viewing(titles: str = TITLES) -> Policies:
+def viewing(titles: str = TITLES, by_course: str = BY_COURSE) -> Policies:
     def policy(folder: Path, url: str, _cache: str) -> Policy:
-        (folder / "by_course.sql").write_text(BY_COURSE)
+        (folder / "by_course.sql").write_text(by_course)
         (folder / "titles.sql").write_text(titles)
         views = [
             {"name": "public.by_course", "definition": "by_course.sql", "unique_index": ["course"]},
@@ -289,13 +292,18 @@ def viewing(titles: str = TITLES) -> Policies:
     return policy
 
 
-def view_it(database: Database, folder: Path) -> None:
-    report = pipeline.apply(viewing()(folder, database.url, ""), now=NOW)
-    assert report.ok
-    database.execute(
-        "CREATE VIEW public.above AS SELECT * FROM public.titles;"
-        "CREATE INDEX titles_title ON public.titles (title)"
-    )
+def viewed(policies: Policies) -> Callable[[Database, Path], None]:
+    """Make the views of a policy, and what depends on one."""
+
+    def lay_out(database: Database, folder: Path) -> None:
+        report = pipeline.apply(policies(folder, database.url, ""), now=NOW)
+        assert report.ok
+        database.execute(
+            "CREATE VIEW public.above AS SELECT * FROM public.titles;"
+            "CREATE INDEX titles_title ON public.titles (title)"
+        )
+
+    return lay_out
 
 
 def is_as_declared(policy: Policy) -> bool:
@@ -446,6 +454,7 @@ SCENARIOS = (
         partitions(premake=2, start="2026-09"),
         test_drain.SCHEMA,
         only=("partitions",),
+        longest_wait="500ms",
     ),
     Scenario(
         "swap",
@@ -464,6 +473,7 @@ SCENARIOS = (
         partitions(premake=2, split="online"),
         test_split.SCHEMA,
         only=("partitions",),
+        longest_wait="500ms",
     ),
     Scenario(
         "conversion",
@@ -471,6 +481,7 @@ SCENARIOS = (
         partitions(**{k: v for k, v in conversions.EVENTS.items() if k not in EVENTS}, premake=2),
         CONVERTED,
         only=("conversion", "partitions"),
+        longest_wait="500ms",
     ),
     Scenario(
         "retention",
@@ -520,7 +531,7 @@ SCENARIOS = (
         frozenset({K.REFRESH_MATVIEW, K.INDEX_MATVIEW}),
         viewing(),
         VIEWED,
-        lay_out=view_it,
+        lay_out=viewed(viewing()),
         prepare=change_rows,
         only=("matviews",),
     ),
@@ -529,7 +540,7 @@ SCENARIOS = (
         frozenset({K.REBUILD_MATVIEW}),
         viewing(NEW_TITLES),
         VIEWED,
-        lay_out=view_it,
+        lay_out=viewed(viewing()),
         only=("matviews",),
         request=REBUILD,
         is_settled=is_as_declared,
