@@ -20,7 +20,7 @@ from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, parse_select
 from maintenance.server.owner_sessions import OwnerSessions
-from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.server.session import Connection, fetch, read_transaction, to_error
 from maintenance.subjects.indexes.candidates.models import (
     NO_CANDIDATES,
     Candidate,
@@ -123,8 +123,8 @@ def observe_candidates(
         raise
     except MaintenanceError as exc:
         return CandidatesObservation(failure=str(exc))
-    except psycopg.errors.LockNotAvailable:
-        return CandidatesObservation(failure=f"{DOING}: the catalog is locked")
+    except psycopg.Error as exc:  # a locked catalog, or the owner's session was lost
+        return CandidatesObservation(failure=str(to_error(exc, DOING)))
 
 
 class _Looking:
