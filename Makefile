@@ -6,7 +6,7 @@ DATA ?= .demo
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run demo test check lint type bench proof
+.PHONY: help environment run demo test check lint type bench claims proof
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +24,8 @@ run: environment ## Dagster on your own policies; set MAINTENANCE_POLICIES and D
 test: environment ## The suite, on real servers; ARGS="-k partition" picks
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
-proof: environment ## The long proofs
-	$(BIN)/pytest -m slow $(ARGS)
+proof: environment ## The long proofs; a complete crash sweep writes docs/reliability.md
+	MAINTENANCE_WRITE_RELIABILITY=1 $(BIN)/pytest -m slow $(ARGS)
 
 check: lint type ## Everything but tests: format, lint, types, layers, spelling, locks
 	$(BIN)/lint-imports
@@ -41,3 +41,6 @@ type: environment ## Types
 
 bench: environment ## Speed, beside the rivals, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
+
+claims: environment ## What the plans of the example systems claim, measured, into their pages; ARGS=nova: one
+	$(BIN)/python -m tests.system_measurements $(ARGS)

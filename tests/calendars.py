@@ -16,7 +16,7 @@ from maintenance.monitoring.rollout_watch import WatchTime, watch_time
 from maintenance.orchestration import resources, rollout_watch
 from maintenance.orchestration.build import build
 from maintenance.pipeline import run as pipeline
-from maintenance.policy import Policy
+from maintenance.policy import Policy, load_policy
 from maintenance.policy.cron import matches
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -88,18 +88,13 @@ class Calendar:
         return self.done[-1]
 
     def carry_out(self, until: datetime, matter: Callable[[Tick], bool]) -> None:
-        """Evaluate every tick until a time, in order, and run those that matter."""
+        """Evaluate the ticks that matter until a time, in order, and run what they request."""
         for tick in list(self.ticks(until)):
-            for request in self.requests(tick):
-                if matter(tick):
-                    self.run(
-                        tick.schedule, tick.at, request, **{"dagster/schedule_name": tick.schedule}
-                    )
+            if matter(tick):
+                for request in self.requests(tick):
+                    name = tick.schedule
+                    self.run(name, tick.at, request, **{"dagster/schedule_name": name})
         self.now = until
-
-    def days(self, job: str) -> list[datetime]:
-        """When a job ran."""
-        return [each.at for each in self.done if each.job == job]
 
 
 def failures(result: dg.ExecuteInProcessResult) -> list[Any]:
@@ -109,7 +104,11 @@ def failures(result: dg.ExecuteInProcessResult) -> list[Any]:
 def make_calendar(
     policy: Path, instance: dg.DagsterInstance, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> Calendar:
-    """Build a calendar; everything that runs from here on takes its time for now."""
+    """Build a calendar; everything that runs from here on takes its time for now.
+
+    Its store is made before, with room for what the server stamps with its own time.
+    """
+    pipeline.apply(load_policy(policy), only=["statistics"])
     calendar = Calendar(policy, instance, now)
     for module, name in (
         (pipeline, "apply"),

@@ -18,12 +18,14 @@ PARTITIONED = {"learning_platform": "analytics_events", "proposals": "audit_logs
 UTC_ZONE = ZoneInfo("UTC")
 
 
-def make_system(connection: Connection, system: str, scale: Scale, now: datetime) -> None:
+def make_system(
+    connection: Connection, system: str, scale: Scale, now: datetime, **sizes: int
+) -> None:
     """Make the tables of a system with its rows and materialized views, no declared index yet."""
     connection.execute(schema(system).encode())
     if system in PARTITIONED:
         make_partitions(connection, PARTITIONED[system], now, MONTHS[scale])
-    fill(connection, system, scale, now=now)
+    fill(connection, system, scale, now=now, **sizes)
     make_views(connection, system)
 
 

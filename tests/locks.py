@@ -9,8 +9,8 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,19 +52,34 @@ def stronger(one: LockMode | None, other: LockMode) -> LockMode:
     return other if one is None or STRENGTH.index(other) > STRENGTH.index(one) else one
 
 
+@contextmanager
+def rewriting(rewrite: Callable[[str], str]) -> Generator[None]:
+    """Send other statements than a run of ours means to, in a block."""
+    execute = psycopg.Cursor.execute
+
+    def executing(cursor: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        text = query.decode() if isinstance(query, bytes) else str(query)
+        return execute(cursor, rewrite(text).encode(), *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", executing)
+        yield
+
+
 @dataclass
 class LockWatch:
     """The strongest lock of each action on each table that others can see.
 
     Attributes:
+        declared: by action, as the tables were before it; none on tables that it makes.
         taken: by action.
         sampled: by action, what was seen while a statement ran that makes its own transactions; a
             lock that it held for a moment may be missing.
     """
 
     database: Database
-    rewrite: Callable[[str], str] = str
     actions: dict[str, Action] = field(default_factory=dict[str, Action])
+    declared: dict[str, Taken] = field(default_factory=dict[str, Taken])
     taken: dict[str, Taken] = field(default_factory=lambda: defaultdict[str, Taken](dict))
     sampled: set[str] = field(default_factory=set[str])
     _thread: threading.local = field(default_factory=threading.local)
@@ -82,7 +97,7 @@ class LockWatch:
         for key, taken in self.taken.items():
             if key not in self.actions:
                 continue
-            declared = self.declared(self.actions[key])
+            declared = self.declared[key]
             for name, mode in taken.items():
                 if stronger(declared.get(name), mode) is not declared.get(name):
                     action = self.actions[key]
@@ -97,16 +112,18 @@ class LockWatch:
                 continue
             taken = self.taken.get(key, {})
             for lock in action.locks:
+                if lock.object not in self.declared[key]:
+                    continue
                 held = taken.get(lock.object)
                 if held is None or stronger(held, lock.mode) is not held:
                     found.append(f"{action.kind} {action.object}: {lock.mode} on {lock.object}")
         return found
 
-    def declared(self, action: Action) -> Mapping[str, LockMode]:
-        """What an action declares; a lock on a table is one on all its partitions."""
-        found: dict[str, LockMode] = {}
+    def _declared(self, action: Action) -> Taken:
+        """What an action declares on what is there; on a table also on all its partitions."""
+        found: Taken = {}
         for lock in action.locks:
-            for name in (lock.object, *self._below(lock.object)):
+            for name in self._below(lock.object):
                 found[name] = stronger(found.get(name), lock.mode)
         for name in action.branches:
             found.setdefault(name, LockMode.SHARE_UPDATE_EXCLUSIVE)
@@ -115,10 +132,11 @@ class LockWatch:
     def _below(self, name: str) -> list[str]:
         tree = (
             "SELECT format('%%I.%%I', n.nspname, c.relname)"
-            " FROM pg_partition_tree(to_regclass(%s)) AS t JOIN pg_class c ON c.oid = t.relid"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.oid = to_regclass(%(name)s)"
+            " OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass(%(name)s)))"
         )
-        return [child for (child,) in self.database.execute(tree, [name])]
+        return [child for (child,) in self._observer.execute(tree, {"name": name}).fetchall()]
 
     @contextmanager
     def watching(self) -> Generator[None]:
@@ -136,6 +154,8 @@ class LockWatch:
         def performing(context: Any, action: Action, execute: Any) -> Any:
             self._thread.action = action.id
             self.actions[action.id] = action
+            with self._lock:
+                self.declared[action.id] = self._declared(action)
             try:
                 return perform(context, action, execute)
             finally:
@@ -151,7 +171,6 @@ class LockWatch:
             if not (is_ours and self._current):
                 return execute(cursor, query, *args, **kwargs)
             text = query.decode() if isinstance(query, bytes) else str(query)
-            text = self.rewrite(text)
             process = connection.info.backend_pid
             if _ENDS.search(text):
                 open_ = _ENDS.sub(";\nSAVEPOINT the_end", text)  # as many answers
@@ -213,12 +232,22 @@ class LockWatch:
                 thread.join()
 
 
+_TABLES = """
+SELECT format('%I.%I', 'public', relname), relkind <> 'm' FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'm') AND NOT relispartition
+  AND relname !~ '^maintenance_'
+"""
+
+
 @dataclass
 class Probes:
-    """A writer and a reader on tables, that wait for no lock longer than a moment."""
+    """A writer and a reader on all tables and views, that wait for no lock longer than a moment.
+
+    They lock them as an INSERT and a SELECT do, and change nothing.
+    """
 
     database: Database
-    tables: list[str]
+    patience: str = PROBE_TIMEOUT
     blocked: list[str] = field(default_factory=list[str])
     n_tried: int = 0
     _over: threading.Event = field(default_factory=threading.Event)
@@ -226,10 +255,12 @@ class Probes:
     @contextmanager
     def running(self) -> Generator[None]:
         """Probe until the end of the block."""
-        threads = [
-            threading.Thread(target=self._probe, args=[mode])
-            for mode in ("ROW EXCLUSIVE", "ACCESS SHARE")
+        found = self.database.execute(_TABLES)
+        writes = [
+            f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE" for name, is_table in found if is_table
         ]
+        reads = [f"SELECT FROM {name} LIMIT 0" for name, _ in found]
+        threads = [threading.Thread(target=self._probe, args=[each]) for each in (writes, reads)]
         for thread in threads:
             thread.start()
         try:
@@ -239,23 +270,20 @@ class Probes:
             for thread in threads:
                 thread.join()
 
-    def _probe(self, mode: str) -> None:
+    def _probe(self, statements: list[str]) -> None:
         with psycopg.connect(self.database.url, autocommit=True) as connection:
-            connection.execute(f"SET lock_timeout = '{PROBE_TIMEOUT}'".encode())
+            connection.execute(f"SET lock_timeout = '{self.patience}'".encode())
             while not self._over.is_set():
-                for table in self.tables:
-                    self._try(connection, table, mode)
+                for statement in statements:
+                    self._try(connection, statement)
                 time.sleep(0.002)
 
-    def _try(self, connection: Any, table: str, mode: str) -> None:
+    def _try(self, connection: Any, statement: str) -> None:
         self.n_tried += 1
-        began = time.monotonic()
         try:
-            # as INSERT and SELECT lock a table; nothing is written
-            connection.execute(f"BEGIN; LOCK TABLE {table} IN {mode} MODE; ROLLBACK".encode())
+            connection.execute(f"BEGIN; {statement}; ROLLBACK".encode())
         except psycopg.errors.LockNotAvailable:
-            self.blocked.append(f"{mode} on {table} after {time.monotonic() - began:.3f} s")
-            with suppress(psycopg.Error):
-                connection.execute("ROLLBACK")
-        except psycopg.errors.UndefinedTable:  # it has been dropped
+            self.blocked.append(statement)
+            connection.execute("ROLLBACK")
+        except psycopg.errors.UndefinedTable:  # it has been dropped, or replaced
             connection.execute("ROLLBACK")

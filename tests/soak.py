@@ -22,7 +22,11 @@ SHOWN = 20
 DAY = timedelta(days=1)
 KEEP = 3 * DAY
 AHEAD = 2 * DAY
-"""How far ahead of now rows are written; premake is more, by the time a killed run may cost."""
+"""How far ahead of now rows are written."""
+PREMAKE = 5
+"""How many days are made ahead."""
+LAG = PREMAKE * DAY - AHEAD
+"""How long after the beginning of a complete run the days that it made are enough."""
 UNTOUCHED = DAY / 2
 """Rows are added so long before they expire, at least: a writer may be slow to send them."""
 
@@ -44,20 +48,46 @@ class Row(NamedTuple):
     value: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Clock:
-    """A day every `day_s` seconds, from the noon after `began` (seconds since 1970) on."""
+    """A day every `day_s` seconds, from tomorrow's noon on; slower where a busy machine is.
 
-    began: float
+    It stands still at the earliest of its limits: maintenance gets the time that starting it takes,
+    and a session the time between choosing a row and sending it.
+    """
+
     day_s: float
+    origin: datetime = field(default_factory=lambda: midnight(datetime.now(UTC)) + 3 * DAY / 2)
+    _now: datetime = field(init=False)
+    _looked_s: float = field(default_factory=time.monotonic)
+    _limits: dict[object, datetime] = field(default_factory=dict[object, datetime])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def origin(self) -> datetime:
-        today = datetime.fromtimestamp(self.began, UTC).date()
-        return datetime(today.year, today.month, today.day, 12, tzinfo=UTC) + DAY
+    def __post_init__(self) -> None:
+        self._now = self.origin
 
     def now(self) -> datetime:
-        return self.origin + (time.time() - self.began) / self.day_s * DAY
+        with self._lock:
+            looked_s, self._looked_s = self._looked_s, time.monotonic()
+            moved = self._now + (self._looked_s - looked_s) / self.day_s * DAY
+            self._now = max(self._now, min([moved, *self._limits.values()]))
+            return self._now
+
+    def limit(self, who: object, latest: datetime) -> None:
+        """Let it go no further than this, as far as it concerns somebody, until told otherwise."""
+        with self._lock:
+            self._limits[who] = latest
+
+    @contextmanager
+    def slowly(self) -> Generator[None]:
+        """Let it go on by less than `UNTOUCHED` during the block."""
+        who = object()
+        self.limit(who, self.now() + UNTOUCHED * 0.9)
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._limits[who]
 
     @property
     def held_day(self) -> datetime:
@@ -132,7 +162,8 @@ class Writer:
         (work,) = self.rng.choices(
             (self.add, self.change, self.move, self.remove), weights=(6, 3, 1, 1)
         )
-        work(connection)
+        with self.application.clock.slowly():
+            work(connection)
 
     def moment(self) -> datetime:
         """A moment of which rows may still be added: now, ahead, or almost expired."""

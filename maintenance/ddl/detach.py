@@ -1,7 +1,9 @@
 """Detaches a partition without making the application wait.
 
-`DETACH … CONCURRENTLY` takes SHARE UPDATE EXCLUSIVE on the parent; PostgreSQL refuses it if a
-default partition exists. The plain form takes ACCESS EXCLUSIVE on the parent, in short attempts.
+`DETACH … CONCURRENTLY` takes SHARE UPDATE EXCLUSIVE on the parent, and in its second transaction
+ACCESS EXCLUSIVE on the partition, which by then no query of the parent reads; PostgreSQL refuses it
+if a default partition exists. The plain form takes ACCESS EXCLUSIVE on the parent, in short
+attempts.
 Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION.
 """
 
@@ -37,7 +39,7 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
         Step(statements=(guard, mark), locks=(own,)),
         Step(
             statements=(f"{statement} CONCURRENTLY",),
-            locks=tuple(_concurrent_locks(parent)),
+            locks=tuple(_concurrent_locks(parent, child)),
             concurrent=True,
         ),
     )
@@ -77,8 +79,9 @@ def _plain_locks(parent: Table) -> Iterator[Lock]:
     yield from _foreign_locks(parent)
 
 
-def _concurrent_locks(parent: Table) -> Iterator[Lock]:
+def _concurrent_locks(parent: Table, child: Partition) -> Iterator[Lock]:
     yield Lock(str(parent.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    yield Lock(str(child.relation), LockMode.ACCESS_EXCLUSIVE)
     yield from _foreign_locks(parent)
 
 

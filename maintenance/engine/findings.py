@@ -251,6 +251,9 @@ class FindingKind(StrEnum):
         is_of_declaration=True,
         reads=(Reading.QUERIES,),
     )
+    INDEX_NOT_AS_EXPECTED = _kind(
+        "index_not_as_expected", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
+    )
     INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
         "query_plan_changed",

@@ -51,7 +51,7 @@ def watch_time(policy: Policy, now: datetime) -> WatchTime | None:
         if store is None or not declared:
             return None
         built = recall_builds(store, policy.database.name, declared)
-    return newest_reached(built.values(), section.watch, now)
+    return newest_reached([each.at for each in built.values()], section.watch, now)
 
 
 def newest_reached(

@@ -1,6 +1,7 @@
 """Jobs that a person launches with a form: one op, without a schedule."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -12,7 +13,13 @@ _BY_HAND = {"maintenance/by_hand": "true"}
 
 
 def form_job(
-    policy: Policy, name: str, op: dg.OpDefinition, description: str, *, alerts: bool = False
+    policy: Policy,
+    name: str,
+    op: dg.OpDefinition,
+    description: str,
+    *,
+    alerts: bool = False,
+    shown: Mapping[str, Any] | None = None,
 ) -> dg.JobDefinition:
     """Build the job `<db>_<name>` that runs one op in the process of the run.
 
@@ -22,13 +29,18 @@ def form_job(
         op: its config is the form.
         description: what the launchpad says of it.
         alerts: whether a failed run is an alert.
+        shown: what the launchpad shows at first, to be filled in; None shows an empty form.
     """
+    first: dict[str, Any] = {}
+    if shown is not None:
+        first["config"] = {"ops": {op.name: {"config": dict(shown)}}}
 
     @dg.job(
         name=f"{policy.database.name}_{name}",
         executor_def=dg.in_process_executor,
         tags={**({} if alerts else _BY_HAND), "dagster/max_runtime": str(MAX_RUNTIME_S)},
         description=description,
+        **first,
     )
     def job() -> None:
         op()

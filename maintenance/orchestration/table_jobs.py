@@ -55,4 +55,4 @@ def _job(policy: Policy, name: str, description: str, *, vacuum: bool) -> dg.Job
                 description=visible_lines("\n".join(undone)), metadata=shown, allow_retries=False
             )
 
-    return form_job(policy, name, keep_up, description)
+    return form_job(policy, name, keep_up, description, shown={"table": ""})

@@ -88,6 +88,17 @@ class UnusedIndexes(Section):
     """Maximum number of scans in the window."""
 
 
+class ExpectedIndex(Section):
+    """An index that must exist, with limits of its own. It is never built or changed."""
+
+    index: TableName
+    """The index, with its schema."""
+    scans: Count = 0
+    """Minimum number of scans on all servers together in `indexes.unused.window`."""
+    of_table: Share = 1.0
+    """Maximum size, as a share of the size of its table without indexes; 1 means no limit."""
+
+
 class LowCardinality(Section):
     """Conditions to report an index with too few distinct values."""
 
@@ -262,6 +273,8 @@ class IndexesPolicy(Section):
     """Conditions to undo a build by itself."""
     unused: UnusedIndexes = UnusedIndexes()
     """Conditions to report an index as unused."""
+    expected: Annotated[tuple[ExpectedIndex, ...], Field(strict=False)] = ()
+    """Indexes that must exist, whoever makes them, such as those of a migration."""
     low_cardinality: LowCardinality = LowCardinality()
     """Conditions to report an index with too few distinct values."""
     candidates: IndexCandidates = IndexCandidates()

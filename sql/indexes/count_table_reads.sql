@@ -1,13 +1,13 @@
 -- count_table_reads: scans of tables and of their indexes on this server, partitions included
 -- since: 15
--- params: oids oid[]
+-- params: tables oid[]
 -- columns: oid oid, n_reads int8
 -- locks: none
 -- source: PostgreSQL manual, 27.2.22 Statistics Functions
 WITH RECURSIVE tree AS (
   SELECT c.oid AS root, c.oid AS part
   FROM pg_catalog.pg_class AS c
-  WHERE c.oid = ANY (%(oids)s::pg_catalog.oid[])
+  WHERE c.oid = ANY (%(tables)s::pg_catalog.oid[])
   UNION
   SELECT t.root, i.inhrelid FROM tree AS t JOIN pg_catalog.pg_inherits AS i ON i.inhparent = t.part
 )

@@ -1,6 +1,6 @@
 -- list_key_columns: the columns of tables, with what decides their place in an index
 -- since: 15
--- params: oids oid[]
+-- params: tables oid[]
 -- columns: table_oid oid, number int2, name text, width int4, n_distinct float4
 -- locks: none
 -- source: PostgreSQL manual, 53.7 pg_attribute, 54.26 pg_stats
@@ -15,4 +15,4 @@ LEFT JOIN LATERAL (
   WHERE p.schemaname = n.nspname AND p.tablename = c.relname AND p.attname = a.attname
     AND p.inherited = (c.relkind = 'p')
 ) AS s ON true
-WHERE a.attrelid = ANY (%(oids)s::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attrelid = ANY (%(tables)s::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped

@@ -14,14 +14,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import psycopg
 import redis.connection
 
+from maintenance.engine import executor
+from maintenance.engine.actions import Action
 from tests.builders import Database
 from tests.proxies import Proxy
 
@@ -50,12 +52,14 @@ class Point:
 
     Attributes:
         changes: whether something may be otherwise afterwards than before.
+        kind: of the action that is executed; empty before, between and after actions.
     """
 
     number: int
     sort: Sort
     text: str
     changes: bool
+    kind: str = ""
 
     @property
     def waits(self) -> bool:
@@ -92,69 +96,106 @@ class Fault(StrEnum):
         return True
 
 
-Reach = Callable[[Sort, str, Any], Generator[None]]
+Reach = Callable[[Sort, str, Any], AbstractContextManager[None]]
+"""Surrounds a point: what it is, its text, and its connection to PostgreSQL."""
+
+_executed = threading.local()
+
+
+def _kind_now() -> str:
+    """The kind of the action that this thread executes."""
+    return getattr(_executed, "kind", "")
+
+
+def _performing(perform: Any, _reach: Any) -> Any:
+    def performing(context: Any, action: Action, execute: Any) -> Any:
+        _executed.kind = action.kind.value
+        try:
+            return perform(context, action, execute)
+        finally:
+            _executed.kind = ""
+
+    return performing
 
 
 @contextmanager
-def watching(reach: Any) -> Generator[None]:
+def watching(reach: Reach) -> Generator[None]:
     """Call a context manager around everything that is a point of this process."""
-    execute, copy = psycopg.Cursor.execute, psycopg.Cursor.copy
-    read, write = psycopg.Copy.read, psycopg.Copy.write
-    send = redis.connection.AbstractConnection.send_packed_command
+    links: Any = redis.connection.AbstractConnection
+    around: list[tuple[Any, str, Any]] = [
+        (psycopg.Cursor, "execute", _executing),
+        (psycopg.Cursor, "copy", _copying),
+        (psycopg.Copy, "read", _block("COPY TO")),
+        (psycopg.Copy, "write", _block("COPY FROM")),
+        (links, "send_packed_command", _sending),
+        (executor, "_perform", _performing),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in around]
+    for owner, name, wrap in around:
+        setattr(owner, name, wrap(getattr(owner, name), reach))
+    try:
+        yield
+    finally:
+        for owner, name, old in before:
+            setattr(owner, name, old)
 
-    def sort_of(connection: Any) -> Sort | None:
-        application = connection.info.get_parameters().get("application_name", "")
-        if not application.startswith("maintenance "):
-            return None
-        return Sort.JOURNAL if application.startswith("maintenance store") else Sort.STATEMENT
 
+def _sort_of(connection: Any) -> Sort | None:
+    """What statements of a session are; None if it is not a session of a run."""
+    if connection.closed:
+        return None
+    application = connection.info.get_parameters().get("application_name", "")
+    if not application.startswith("maintenance "):
+        return None
+    return Sort.JOURNAL if application.startswith("maintenance store") else Sort.STATEMENT
+
+
+def _executing(execute: Any, reach: Reach) -> Any:
     def executing(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-        sort = None if self.connection.closed else sort_of(self.connection)
+        sort = _sort_of(self.connection)
         if sort is None:
             return execute(self, query, *args, **kwargs)
         text = query.decode() if isinstance(query, bytes) else str(query)
         with reach(sort, text, self.connection):
             return execute(self, query, *args, **kwargs)
 
+    return executing
+
+
+def _copying(copy: Any, reach: Reach) -> Any:
     @contextmanager
-    def copying(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+    def copying(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Generator[Any]:
         with reach(Sort.STATEMENT, str(statement), self.connection):
             pass
         with copy(self, statement, *args, **kwargs) as opened:
             yield opened
 
-    def reading(self: Any) -> Any:
-        with reach(Sort.BLOCK, "COPY TO", self.connection):
-            return read(self)
+    return copying
 
-    def writing(self: Any, *args: Any) -> Any:
-        with reach(Sort.BLOCK, "COPY FROM", self.connection):
-            return write(self, *args)
 
+def _block(text: str) -> Any:
+    def wrap(transfer: Any, reach: Reach) -> Any:
+        def transferring(self: Any, *args: Any) -> Any:
+            with reach(Sort.BLOCK, text, self.connection):
+                return transfer(self, *args)
+
+        return transferring
+
+    return wrap
+
+
+def _sending(send: Any, reach: Reach) -> Any:
     def sending(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
         with reach(Sort.REDIS, repr(command)[:80], None):
             return send(self, command, *args, **kwargs)
 
-    replaced: list[tuple[Any, str, Any, Any]] = [
-        (psycopg.Cursor, "execute", execute, executing),
-        (psycopg.Cursor, "copy", copy, copying),
-        (psycopg.Copy, "read", read, reading),
-        (psycopg.Copy, "write", write, writing),
-        (redis.connection.AbstractConnection, "send_packed_command", send, sending),
-    ]
-    for owner, name, _, new in replaced:
-        setattr(owner, name, new)
-    try:
-        yield
-    finally:
-        for owner, name, old, _ in replaced:
-            setattr(owner, name, old)
+    return sending
 
 
 _FILE_EVENTS = {"os.rename", "os.remove", "os.link"}
 
 
-def watch_files(reach: Any) -> None:
+def watch_files(reach: Reach) -> None:
     """Report every file that this process makes, renames or removes; until it ends."""
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -182,7 +223,7 @@ class _Recorder:
         return self._observer.execute("SELECT pg_current_wal_insert_lsn()").fetchone()[0]
 
     @contextmanager
-    def reach(self, sort: Sort, text: str, connection: Any) -> Generator[None]:
+    def reach(self, sort: Sort, text: str, _connection: Any) -> Generator[None]:
         is_sql = sort in (Sort.STATEMENT, Sort.JOURNAL)
         with self._lock:
             before = self._written() if is_sql else ""
@@ -190,7 +231,8 @@ class _Recorder:
                 yield
             finally:
                 changes = not is_sql or self._written() != before
-                self.points.append(Point(len(self.points) + 1, sort, text, changes))
+                number = len(self.points) + 1
+                self.points.append(Point(number, sort, text, changes, _kind_now()))
 
 
 def record(database: Database, work: Callable[[], object]) -> list[Point]:
@@ -202,18 +244,17 @@ def record(database: Database, work: Callable[[], object]) -> list[Point]:
         recorder = _Recorder(database)
         watch_files(recorder.reach)
         code = _run(work, recorder.reach)
-        points = [[p.number, p.sort, p.text, p.changes] for p in recorder.points]
-        there.sendall(json.dumps(points).encode())
+        there.sendall(json.dumps([astuple(point) for point in recorder.points]).encode())
         os._exit(code)
     there.close()
     with here, here.makefile("rb") as answer:
         text = answer.read()
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == COME_THROUGH, "the undisturbed run failed"
-    return [Point(n, Sort(sort), sql, changes) for n, sort, sql, changes in json.loads(text)]
+    return [Point(n, Sort(sort), *more) for n, sort, *more in json.loads(text)]
 
 
-def _run(work: Callable[[], object], reach: Any) -> int:
+def _run(work: Callable[[], object], reach: Reach) -> int:
     try:
         with watching(reach):
             work()
@@ -287,8 +328,8 @@ def _port_of(connection: Any) -> int:
     if connection is None or connection.closed:
         return 0
     with socket.socket(fileno=os.dup(connection.fileno())) as own:
-        name = own.getsockname()
-        return name[1] if isinstance(name, tuple) else 0
+        name: Any = own.getsockname()
+        return int(name[1]) if name and not isinstance(name, str) else 0
 
 
 def _act(

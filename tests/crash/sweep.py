@@ -10,14 +10,15 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine.actions import RECURRING
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database, make_template_with_store
-from tests.crash.points import COME_THROUGH, Fault, Interrupted, Point, interrupt, record
+from tests.crash.points import Fault, Interrupted, Point, interrupt, record
 from tests.crash.scenarios import NOW, Scenario
 from tests.proxies import Proxy
 from tests.whole_catalogs import all_rows, whole_catalog
 
-__all__ = ["COME_THROUGH", "Stage", "Tally", "sweep"]
+BETWEEN = "between actions"
 
 MOST_RUNS = 2
 """How often an operator runs it again, until nothing is left to do."""
@@ -56,21 +57,37 @@ class End:
 
 @dataclass
 class Tally:
-    """How many points of a scenario were tried, and how many came to the right end."""
+    """By kind of action, how many points were tried, and how many came to the right end.
 
-    scenario: str
-    tried: Counter[Fault] = field(default_factory=Counter[Fault])
-    converged: Counter[Fault] = field(default_factory=Counter[Fault])
+    Attributes:
+        points: those that change something.
+        missed: tries whose run did not get to the point, since its threads took other turns.
+    """
+
+    points: Counter[str] = field(default_factory=Counter[str])
+    tried: Counter[str] = field(default_factory=Counter[str])
+    converged: Counter[str] = field(default_factory=Counter[str])
     failures: list[str] = field(default_factory=list[str])
     missed: int = 0
 
-    def __str__(self) -> str:
-        n_tried, n_converged = self.tried.total(), self.converged.total()
-        return f"{self.scenario}: {n_tried} tried, {n_converged} converged"
+    def add(self, other: "Tally") -> None:
+        """Add what another one has counted."""
+        self.points += other.points
+        self.tried += other.tried
+        self.converged += other.converged
+        self.failures += other.failures
+        self.missed += other.missed
+
+    def lines(self) -> list[str]:
+        """A line for each kind."""
+        return [
+            f"{kind}: {n} points, {self.tried[kind]} tried, {self.converged[kind]} converged"
+            for kind, n in sorted(self.points.items())
+        ]
 
 
-class Stage:
-    """A scenario laid out on a server, and what an undisturbed run makes of it."""
+class Layout:
+    """A scenario laid out on a server."""
 
     def __init__(
         self, server: PostgresServer, folder: Path, scenario: Scenario, cache: str = ""
@@ -78,16 +95,6 @@ class Stage:
         self.scenario, self.server, self.cache = scenario, server, cache
         self.folder = folder / scenario.name.replace(" ", "_")
         self.template = self._laid_out()
-        self.points: list[Point] = []
-        self.kinds: set[str] = set()
-        with self.clone("undisturbed") as (database, policy):
-            self.before = all_rows(database)
-            earlier = {run for run, _ in database.execute(_JOURNALED)}
-            self.points = record(database, lambda: scenario.run_through(policy))
-            self.kinds = {k for run, k in database.execute(_JOURNALED) if run not in earlier}
-            assert scenario.settled(policy), "the undisturbed run left something to do"
-            self.end = self._end(database, policy)
-            self.journal = self._effects(database)
 
     def _laid_out(self) -> str:
         database = make_database(self.server, make_template_with_store(self.server, NOW))
@@ -115,7 +122,32 @@ class Stage:
             drop_database(database)
             shutil.rmtree(folder)
 
-    def through(self, proxy: Proxy, folder: Path, database: Database) -> Policy:
+    def close(self) -> None:
+        """Drop the database that was cloned."""
+        drop_database(Database(self.template, self.server))
+
+
+class Stage(Layout):
+    """A scenario laid out on a server, and what an undisturbed run makes of it."""
+
+    def __init__(
+        self, server: PostgresServer, folder: Path, scenario: Scenario, cache: str = ""
+    ) -> None:
+        super().__init__(server, folder, scenario, cache)
+        with self.clone("undisturbed") as (database, policy):
+            self.before = all_rows(database)
+            self.points = record(database, lambda: scenario.run_through(policy))
+            assert scenario.settled(policy), "the undisturbed run left something to do"
+            self.end = self._end(database, policy)
+            self.journal = self._effects(database)
+
+    def kind_of(self, point: Point) -> str:
+        """The kind of action that a point belongs to."""
+        if self.scenario.work is not None and not point.kind and len(self.scenario.kinds) == 1:
+            return min(self.scenario.kinds)  # a command that is one action
+        return point.kind or BETWEEN
+
+    def _through(self, proxy: Proxy, folder: Path, database: Database) -> Policy:
         """The same policy, with a proxy between the run and the server."""
         parts = urlsplit(database.url)
         place = parts.netloc.rpartition(":")[0]
@@ -126,44 +158,56 @@ class Stage:
         """Interrupt a run at a point, run again, and note whether it came to the same end."""
         name = f"{point.number}_{fault.name.lower()}"
         with self.clone(name) as (database, policy):
-            proxy = Proxy(self.server.port) if fault.is_of_network else None
-            used = self.through(proxy, self.folder / name, database) if proxy else policy
-            happened = interrupt(
-                database, lambda: self.scenario.run_through(used), point.number, fault, proxy
-            )
+            happened = self._interrupted(database, policy, point, fault)
             if not happened.reached:
                 tally.missed += 1
                 return
-            tally.tried[fault] += 1
-            # the address of the proxy is no longer served
-            policy = self.scenario.policy(self.folder / name, database.url, self.cache)
-            problems = list(self._problems(database, policy, fault, happened))
-        if problems:
-            text = " ".join(point.text.split())
-            tally.failures.append(
-                f"{self.scenario.name}, {fault} at {point.number} ({point.sort}: {text[:160]}):"
-                f" {problems}"
-            )
-        else:
-            tally.converged[fault] += 1
+            # the address of a proxy is no longer served
+            again = self.scenario.policy(policy.path.parent, database.url, self.cache)
+            problems = [
+                *self._problems_at_once(database, fault, happened),
+                *self._run_again(again),
+                *self._problems_at_the_end(database, again, fault),
+            ]
+        kind = self.kind_of(point)
+        tally.tried[kind] += 1
+        if not problems:
+            tally.converged[kind] += 1
+            return
+        text = " ".join(point.text.split())[:160]
+        where = f"{self.scenario.name}, {fault} at {point.number} ({point.sort}: {text})"
+        tally.failures.append(f"{where}: {problems}")
 
-    def _problems(
-        self, database: Database, policy: Policy, fault: Fault, happened: Interrupted
+    def _interrupted(
+        self, database: Database, policy: Policy, point: Point, fault: Fault
+    ) -> Interrupted:
+        proxy = Proxy(self.server.port) if fault.is_of_network else None
+        used = self._through(proxy, policy.path.parent, database) if proxy else policy
+        return interrupt(
+            database, lambda: self.scenario.run_through(used), point.number, fault, proxy
+        )
+
+    def _problems_at_once(
+        self, database: Database, fault: Fault, happened: Interrupted
     ) -> Iterator[str]:
         if fault is Fault.DELAYED and not happened.came_through:
             yield "a slow network failed the run"
-        lost = _differences(self.before, all_rows(database), self.end.rows)
-        if lost:
+        if lost := _differences(self.before, all_rows(database), self.end.rows):
             yield f"rows after the interruption: {lost}"
+
+    def _run_again(self, policy: Policy) -> Iterator[str]:
         for _ in range(MOST_RUNS):
             try:
                 self.scenario.run(policy)
             except Exception as exc:  # noqa: BLE001 - whatever it is, it is told
                 yield f"run again: {type(exc).__name__}: {exc}"
             if self.scenario.settled(policy):
-                break
-        else:
-            yield "something is left to do"
+                return
+        yield "something is left to do"
+
+    def _problems_at_the_end(
+        self, database: Database, policy: Policy, fault: Fault
+    ) -> Iterator[str]:
         end = self._end(database, policy)
         if end.catalog != self.end.catalog:
             yield f"catalog: {sorted(map(str, end.catalog ^ self.end.catalog))}"
@@ -175,7 +219,10 @@ class Stage:
             yield f"left: {left}"
         if untrue := database.execute(_UNTRUE):
             yield f"journal: run done with open actions: {untrue}"
-        if silent := self.journal - self._effects(database):
+        # a server that crashes forgets its counters, and with them what is due
+        forgotten = RECURRING if fault is Fault.SERVER else ()
+        wanted = {(kind, object_) for kind, object_ in self.journal if kind not in forgotten}
+        if silent := wanted - self._effects(database):
             yield f"journal does not know of {silent}"
 
     def _effects(self, database: Database) -> set[tuple[str, str]]:
@@ -185,9 +232,6 @@ class Stage:
         place = policy.path.parent / "archive"
         files = {str(p.relative_to(place)) for p in place.rglob("*") if p.is_file()}
         return End(whole_catalog(database), all_rows(database), frozenset(files))
-
-
-_JOURNALED = "SELECT run_id, kind FROM maintenance.journal"
 
 
 def _differences(
@@ -209,13 +253,23 @@ def _differences(
 
 def sweep(stage: Stage, tries: Iterable[tuple[Point, Fault]]) -> Tally:
     """Disturb a scenario at points, each in a clone of its own."""
-    tally = Tally(stage.scenario.name)
+    tally = Tally(Counter(stage.kind_of(point) for point in stage.points if point.changes))
     for point, fault in tries:
         stage.disturb(point, fault, tally)
     return tally
 
 
-def all_tries(points: Sequence[Point], faults: Iterable[Fault]) -> list[tuple[Point, Fault]]:
-    """Every point that changes something with every fault that fits it."""
+def all_tries(points: Sequence[Point]) -> list[tuple[Point, Fault]]:
+    """Every point that changes something, with every fault that fits it."""
     changing = [point for point in points if point.changes]
-    return [(point, fault) for point in changing for fault in faults if fault.fits(point)]
+    return [(point, fault) for point in changing for fault in Fault if fault.fits(point)]
+
+
+def tries_in_turn(points: Sequence[Point], turn: int) -> list[tuple[Point, Fault]]:
+    """Every point that changes something, with one of the faults that fit it."""
+    tries: list[tuple[Point, Fault]] = []
+    for point in points:
+        if point.changes:
+            fitting = [fault for fault in Fault if fault.fits(point)]
+            tries.append((point, fitting[(point.number + turn) % len(fitting)]))
+    return tries

@@ -7,7 +7,6 @@ row may be missing for a reader before its retention ends; no writer may wait or
 import random
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -26,7 +25,7 @@ from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policy
 from tests.builders import ROOT, Database
 from tests.policies import write_policy
-from tests.soak import CREATE_EVENTS, KEEP, Clock, Row, at_work, first
+from tests.soak import CREATE_EVENTS, DAY, KEEP, LAG, PREMAKE, Clock, Row, at_work, first
 
 SEED = 20261120
 TABLE = QualifiedName("public", "events")
@@ -34,29 +33,32 @@ MAX_DONE = 7
 """So many actions are done before a process is killed, at most."""
 MAX_DELAY_S = 0.05
 """About what the next action takes."""
-LAST_RUN_S = 90
-"""How long the run that nothing interrupts any more may take, on a busy machine too."""
+DAYS = 6 * DAY
+"""So many days pass at least: the first ones expire, whatever the machine does meanwhile."""
 KILLED = "killed"
 OK = "ok"
 FAILED = "failed"
 
+BEGIN = "begin"
+
 KEEPER = """
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policy
-from tests.soak import Clock
 
 def say(line):
     print(line, flush=True)
 
 policy = load_policy(Path(sys.argv[1]))
-clock = Clock(*map(float, sys.argv[2:]))
-while True:
-    report = pipeline.apply(policy, now=clock.now(), progress=say)
+say("begin")
+for line in sys.stdin:
+    report = pipeline.apply(policy, now=datetime.fromisoformat(line.strip()), progress=say)
     say("ok" if report.ok else f"failed: {[finding.message for finding in report.findings]}")
     time.sleep(0.1)
+    say("begin")
 """
 
 
@@ -70,7 +72,7 @@ def policy_file(folder: Path, database: Database, clock: Clock) -> Path:
         "hold": [clock.held_day.date()],
     }
     start = (clock.origin - KEEP).date()
-    events = {"table": str(TABLE), "column": "at", "interval": "1 day", "premake": 5}
+    events = {"table": str(TABLE), "column": "at", "interval": "1 day", "premake": PREMAKE}
     events |= {"start": start, "retention": retention}
     locks = {"give_up_after": "20 seconds"}
     return write_policy(folder, database.url, events, locks=locks)
@@ -79,40 +81,52 @@ def policy_file(folder: Path, database: Database, clock: Clock) -> Path:
 def keep_and_kill(policy: Path, clock: Clock, rng: random.Random, until: float) -> Iterator[str]:
     """Run maintenance again and again in a process that is killed now and then.
 
+    It goes on for the days that the rows need to expire, and until a run was left to its end.
+
     Yields:
         What it said, line by line, `OK` for each run that did all it had to.
     """
     has_ended = False
-    # On a busy machine every run may have been killed: the last one is left to its end.
-    while time.monotonic() < until or not has_ended:
-        with a_keeper(policy, clock, until + LAST_RUN_S) as process:
+
+    def is_over() -> bool:
+        return time.monotonic() >= until and clock.now() >= clock.origin + DAYS
+
+    while not (is_over() and has_ended):
+        with a_keeper(policy) as process:
             assert process.stdout
             n_left = rng.randint(1, MAX_DONE)
-            while n_left if time.monotonic() < until else not has_ended:
-                line = process.stdout.readline()
-                assert line, f"ended by itself or at the deadline: {process.wait()}"
+            began = clock.now()
+            while not has_ended if is_over() else n_left:
+                line = process.stdout.readline().rstrip()
+                assert line, f"ended by itself: {process.wait()}"
                 n_left -= line.startswith("[")
+                if line == BEGIN:
+                    began = clock.now()
+                    tell(process, began)
+                elif line == OK:
+                    clock.limit("the newest complete run", began + LAG)
                 has_ended = has_ended or line.startswith((OK, FAILED))
-                yield line.rstrip()
+                yield line
             time.sleep(rng.uniform(0, MAX_DELAY_S))
             process.kill()
             yield KILLED
 
 
-@contextmanager
-def a_keeper(policy: Path, clock: Clock, deadline: float) -> "Generator[subprocess.Popen[str]]":
-    """A process that runs maintenance again and again; it is killed at the deadline at the latest.
+def tell(process: "subprocess.Popen[str]", now: datetime) -> None:
+    assert process.stdin
+    process.stdin.write(f"{now.isoformat()}\n")
+    process.stdin.flush()
 
-    Whatever it hangs on, reading its lines comes to an end then.
-    """
-    program = [sys.executable, "-c", KEEPER, str(policy), str(clock.began), str(clock.day_s)]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        watchdog = threading.Timer(max(deadline - time.monotonic(), 0), process.kill)
-        watchdog.start()
+
+@contextmanager
+def a_keeper(policy: Path) -> "Generator[subprocess.Popen[str]]":
+    """A process that runs maintenance at each moment that it is told."""
+    program = [sys.executable, "-c", KEEPER, str(policy)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as process:
         try:
             yield process
         finally:
-            watchdog.cancel()
             process.kill()
 
 
@@ -156,12 +170,13 @@ def soak(
 
     `longest_s` has a reader each: how long its snapshots stay open at most, 0 for no time.
     """
-    clock = Clock(time.time(), day_s)
+    clock = Clock(day_s)
     rng = random.Random(SEED)
     database.execute(CREATE_EVENTS)
     path = policy_file(folder, database, clock)
     policy = load_policy(path)
     assert pipeline.apply(policy, now=clock.origin).ok
+    clock.limit("the newest complete run", clock.origin + LAG)
     with at_work(database, clock, SEED, n_writers=2, longest_s=longest_s) as application:
         said = list(keep_and_kill(path, clock, rng, time.monotonic() + seconds))
     assert not application.errors, application.told(said)

@@ -77,21 +77,12 @@ def test_split_killed_at_some_statements_is_done_by_a_later_run(
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
-@pytest.mark.parametrize("kill", [kill_client, end_backends])
+@pytest.mark.parametrize("kill", [kill_client, end_backends, crash_server])
 def test_split_killed_at_every_statement_is_done_by_a_later_run(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: Kill
 ) -> None:
     monkeypatch.setattr(backfill, "BATCH_PAGES", 40)
     assert split_under_kills(database, tmp_path, kill, range(1, MOST)) > 20
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(LIMIT_S)
-def test_split_goes_on_after_crashes_of_the_server(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backfill, "BATCH_PAGES", 40)
-    split_under_kills(database, tmp_path, crash_server, range(3, MOST, 3))
 
 
 @pytest.mark.slow

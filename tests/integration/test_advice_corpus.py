@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from maintenance.demo.programs import has_extension
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
@@ -55,7 +56,7 @@ def load(database: Database, schema: Schema) -> None:
         connection.execute("SET jit = off")
         connection.execute("SET max_parallel_maintenance_workers = 0")
         connection.execute("SET maintenance_work_mem = '64MB'")
-        if database.server.major == 15:
+        if has_extension(database.server.binaries, "pg_stat_statements"):
             connection.execute("CREATE EXTENSION pg_stat_statements")
         connection.execute(schema.tables.encode())
         connection.execute("VACUUM (ANALYZE)")

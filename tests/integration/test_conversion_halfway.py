@@ -105,6 +105,27 @@ def test_table_dropped_half_way_leaves_nothing_and_is_named(
         assert kept.is_refused
 
 
+@pytest.mark.parametrize("step", [1, 4, 7])
+def test_table_renamed_half_way_is_converted_once_it_has_its_name_again(
+    database: Database, tmp_path: Path, step: int
+) -> None:
+    database.execute(PLAIN)
+    policy = make_policy(tmp_path, database.url, EVENTS)
+    away = "ALTER TABLE public.events RENAME TO elsewhere"
+    (result,) = apply(policy, once(database, step, away)).results
+    assert result.outcome in (Outcome.FAILED, Outcome.SKIPPED)
+    assert database.execute("SELECT count(*) FROM public.elsewhere") == [(N_ROWS,)]
+    report = pipeline.apply(policy)
+    assert FindingKind.NO_SUCH_TABLE in {each.kind for each in report.findings}
+    database.execute("ALTER TABLE public.elsewhere RENAME TO events")
+    assert apply(policy).ok
+    assert database.execute(KIND) == [("p",)]
+    assert database.execute("SELECT count(*) FROM public.events") == [(N_ROWS,)]
+    assert undo(policy).ok
+    assert database.execute(KIND) == [("r",)]
+    assert database.execute(LEFT) == []
+
+
 @pytest.mark.parametrize("step", range(1, 8))
 def test_table_replaced_half_way_is_converted_by_the_next_run(
     database: Database, tmp_path: Path, step: int

@@ -586,6 +586,25 @@ def test_unique_index_goes_if_another_one_is_as_strict(database: Database, tmp_p
     assert [r.outcome for r in apply(policy).results] == [Outcome.DONE]
 
 
+@pytest.mark.pg("== 18")
+def test_unusable_leftover_goes_before_its_table_is_rewritten(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.execute("CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)")
+    sql = """
+    ALTER TABLE t ADD COLUMN b int GENERATED ALWAYS AS (a * 2) STORED;
+    CREATE INDEX i ON t (a);
+    """
+    report = apply(declare(tmp_path, database.url, sql, allow_rewrite=True))
+    assert [(r.action.kind, r.outcome) for r in report.results] == [
+        (ActionKind.DROP_INVALID_INDEX, Outcome.DONE),
+        (ActionKind.ADD_COLUMN, Outcome.DONE),
+        (ActionKind.CREATE_INDEX, Outcome.DONE),
+    ]
+
+
 def test_unusable_leftover_is_dropped_and_built_again(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1)")
     with pytest.raises(psycopg.errors.UniqueViolation):
@@ -898,6 +917,25 @@ def test_column_with_another_expression_is_drift(database: Database, tmp_path: P
 
 
 # Doubts
+
+
+def test_btree_on_what_contains_others_is_doubtful_and_gin_is_not(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t (id int, category text[], data jsonb)")
+    sql = """
+    CREATE INDEX by_category ON t (id, category);
+    CREATE INDEX by_data ON t USING hash (data);
+    CREATE INDEX contained ON t USING gin (category);
+    """
+    report = plan(declare(tmp_path, database.url, sql))
+    doubts = {each.object: each for each in report.findings if each.kind is not MISSING}
+    assert {name: each.data["reasons"] for name, each in doubts.items()} == {
+        "public.by_category": {"contained_not_found": ["category"]},
+        "public.by_data": {"contained_not_found": ["data"]},
+    }
+    assert {each.severity for each in doubts.values()} == {Severity.INFO}
+    assert len(kinds_of(report)) == 3
 
 
 def test_what_is_doubtful_is_told_and_built(database: Database, tmp_path: Path) -> None:

@@ -124,6 +124,15 @@ def test_other_keys_and_joins(database: Database) -> None:
 
 
 @pytest.mark.in_turn
+def test_limit_in_the_order_of_the_partitions_ends_early(database: Database) -> None:
+    database.execute("CREATE INDEX ON events (at)")
+    assert read(database, "SELECT * FROM events ORDER BY at DESC LIMIT 5") == (11, None)
+    database.execute("CREATE INDEX ON events (user_id, id)")
+    found = read(database, "SELECT * FROM events WHERE user_id = 7 ORDER BY id LIMIT 5")
+    assert found == (11, Unpruned.NO_CONDITION)
+
+
+@pytest.mark.in_turn
 def test_setting_that_is_off_is_the_reason(database: Database) -> None:
     database.execute(f"ALTER DATABASE {database.name} SET enable_partition_pruning = off")
     text = f"SELECT count(*) FROM events WHERE {MONTH}"

@@ -25,6 +25,7 @@ from tests.conversions import PLAIN, RICH
 from tests.load_generator import BUSY_MONTHS as BUSY
 from tests.load_generator import build_wide, crowd, rows_there
 from tests.policies import EVENTS, make_policy
+from tests.sessions import until
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SPLIT: dict[str, Any] = {**EVENTS, "premake": 2, "split": "online"}
@@ -444,6 +445,7 @@ def test_work_pauses_while_a_session_waits_for_a_lock(
     holder.execute("LOCK TABLE public.elsewhere")
     waiting = threading.Thread(target=waiter.execute, args=("SELECT FROM public.elsewhere",))
     waiting.start()
+    until(lambda: bool(database.execute("SELECT FROM pg_catalog.pg_locks WHERE NOT granted")))
     time.sleep(1.2)
     lines: list[str] = []
 

@@ -18,6 +18,12 @@ from tests.declared import declared, schema
 
 pytestmark = pytest.mark.pg("== 18")
 
+BESIDE = """
+CREATE TABLE public.beside WITH (autovacuum_enabled = false)
+  AS SELECT generate_series(1, 1000) AS id
+"""
+"""A table that fits: the run analyzes it."""
+
 Missing = dict[str, str | None]
 """The columns that are not there, with the nearest name that is."""
 
@@ -74,7 +80,7 @@ def run(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tab
     system, _, file = tables.partition("/")
     with database.connect() as connection:
         connection.execute(schema(system, file).encode())
-        connection.execute("CREATE TABLE public.beside AS SELECT generate_series(1, 1000) AS id")
+        connection.execute(BESIDE)
     document = yaml.safe_load((ROOT / "policies" / f"{system}.yaml").read_text())
     document.pop("redis", None)
     for view in document.get("matviews", ()):

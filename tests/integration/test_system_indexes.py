@@ -157,6 +157,46 @@ def test_tables_of_nova_wait_until_they_are_large_and_can_be_converted_then(
         assert bool(report.plan.actions) == (reason == "converting")
 
 
+@pytest.mark.parametrize("system", ["nova"])
+@pytest.mark.pg("== 18")
+def test_loss_of_an_index_that_nova_expects_is_an_error(
+    filled: Database, system: str, tmp_path: Path
+) -> None:
+    expected = yaml.safe_load((ROOT / f"policies/{system}.yaml").read_text())["indexes"]["expected"]
+    filled.execute("ANALYZE")
+
+    def missed(**section: Any) -> dict[str, Any]:
+        section = {"expected": expected, **section}
+        policy = make_policy(tmp_path, filled.url, indexes=section)
+        found = pipeline.plan(policy, only=["indexes"]).findings
+        kind = FindingKind.INDEX_NOT_AS_EXPECTED
+        return {each.object: each.data["reason"] for each in found if each.kind is kind}
+
+    assert missed().keys() == {
+        "public.idx_messages_sender_created",
+        "public.idx_posts_user_created",
+    }
+    folder = ROOT / "sql/systems" / system
+    declared_too = {"declared": str(folder / "indexes.sql"), "queries": str(folder / "queries")}
+    assert missed(**declared_too) == {}, "a finding of its declaration"
+    apply_declared(filled.connect(), system)
+    assert missed() == {}
+    filled.execute("DROP INDEX public.idx_users_email")
+    assert missed() == {"public.idx_users_email": "missing"}
+    expected[1]["of_table"] = 0.01
+    assert missed()["public.idx_messages_sender_created"] == "size"
+
+
+@pytest.mark.parametrize("system", ["nova"])
+@pytest.mark.pg("== 18")
+def test_columns_that_nova_looks_up_by_can_have_no_null(filled: Database, system: str) -> None:
+    nullable = filled.execute(
+        "SELECT table_name, is_nullable FROM information_schema.columns"
+        " WHERE (table_name, column_name) IN (('messages', 'sender_id'), ('posts', 'user_id'))"
+    )
+    assert sorted(nullable) == [("messages", "NO"), ("posts", "NO")]
+
+
 # The same applications as their public repositories have them
 
 

@@ -107,12 +107,14 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform_index_rollout",
         "learning_platform_pause",
         "learning_platform_restore",
+        "learning_platform_rollout_watch",
         "learning_platform_undo",
         "proposals_approve",
         "proposals_archives_audit_logs",
         "proposals_index_rollout",
         "proposals_pause",
         "proposals_restore",
+        "proposals_rollout_watch",
         "proposals_undo",
     }
     of_alerts = alert_jobs_of("learning_platform") | alert_jobs_of("proposals")
@@ -148,7 +150,9 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
     by_hand = {
         job
         for name in names
-        for job in {f"{name}_{form}" for form in ("index_rollout", "pause", "undo")}
+        for job in {
+            f"{name}_{form}" for form in ("index_rollout", "rollout_watch", "pause", "undo")
+        }
         | alert_jobs_of(name)
         | table_jobs_of(name)
     }

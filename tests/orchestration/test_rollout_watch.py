@@ -59,6 +59,7 @@ def test_nova_is_looked_at_half_an_hour_a_day_and_a_week_after_its_rollout(
     pipeline.apply(load_policy(path), only=["indexes"])
     built = datetime.now(UTC)
     assert asked(calendar, built + 29 * MINUTES) is None
+    database.execute("SELECT count(*) FROM public.messages")  # read, but not by the new index
 
     keys = set[str | None]()
     for at in (built + 31 * MINUTES, built + 24 * HOURS + MINUTES, built + 7 * DAYS + MINUTES):

@@ -125,7 +125,8 @@ def test_table_of_others_fails_and_is_named(
     assert times(database)["other"] == NEVER
 
 
-def test_form_wants_a_table(launches: Launches) -> None:
-    job = build([launches.folder]).resolve_job_def("app_vacuum")
-    with pytest.raises(dg.DagsterInvalidConfigError):
-        job.execute_in_process(instance=launches.instance)
+def test_form_is_shown_and_wants_a_table(launches: Launches) -> None:
+    for name in ("analyze", "vacuum"):
+        job = build([launches.folder]).resolve_job_def(f"app_{name}")
+        assert job.run_config == {"ops": {f"app_{name}_table": {"config": {"table": ""}}}}
+        assert "table" in launches.reason(name, "")

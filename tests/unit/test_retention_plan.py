@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from maintenance.catalog.history import History, PastAction
 from maintenance.catalog.models import MarkedTable
 from maintenance.ddl.marks import marked, read_mark
+from maintenance.engine.actions import Lock, LockMode
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
@@ -117,6 +118,8 @@ def test_without_a_default_the_detach_is_concurrent() -> None:
     assert not any(
         lock.mode.blocks_writers for lock in detach.locks if lock.object == "public.events"
     )
+    # the second transaction of the server's own, when no query reads it any more
+    assert Lock("public.events_2026_08", LockMode.ACCESS_EXCLUSIVE) in detach.locks
     assert drop.after == (detach.id,)
     assert drop.destructive
 

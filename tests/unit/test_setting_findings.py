@@ -183,5 +183,5 @@ def test_yaml_truth_values_and_numbers_are_settings() -> None:
 )  # fmt: skip
 def test_value_that_is_no_amount_is_shown_by_its_meaning(setting: Setting, text: str) -> None:
     assert shown(setting) == text
-    (finding,) = found(setting, **{setting.name: "7"})
+    (finding,) = found(setting, sees_all=True, **{setting.name: "7"})
     assert finding.value == text

@@ -25,14 +25,16 @@ def pool_findings(database: str, section: CapacityPolicy, limits: Limits) -> Ite
         Severity.WARN,
         f"{database}/{POOLS}",
         f"{database}: {instances} pools may open {promised:,} connections, and applications can use"
-        f" {limits.n_usable:,} (max_connections {limits.max_connections:,}); from then on they are"
-        f" refused. Give each at most {each:,}, raise max_connections, or use a pooler",
+        f" {limits.n_usable:,} (max_connections {limits.max_connections:,},"
+        f" {limits.n_connections:,} in use now); from then on they are refused. Give each at most"
+        f" {each:,}, raise max_connections, or use a pooler",
         value=round(promised / limits.n_usable, 3),
         threshold=1.0,
         data={
             "cliff": POOLS,
             "promised": promised,
             "usable": limits.n_usable,
+            "in_use": limits.n_connections,
             "instances": instances,
             "size_each": each,
         },

@@ -14,7 +14,7 @@ from maintenance.names import literal, quote
 from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.helpers import alone, drop_check
 from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable
-from maintenance.subjects.conversion.proof import as_before, as_swapped
+from maintenance.subjects.conversion.proof import as_before, as_swapped, changed_since
 from maintenance.subjects.conversion.references import MARK, Reference, validations
 from maintenance.subjects.conversion.target import Target
 from maintenance.subjects.conversion.undo import old_key, swap_back, twins_of_former
@@ -49,7 +49,7 @@ def _unchanged(seen: ConvertibleTable, target: Target, facts_sql: str) -> Step:
     return Step(
         (as_swapped(seen.definition, facts_sql), _named(seen)),
         when=_is_swapped(seen, target),
-        kept_if=_kept(seen, target),
+        kept_if=_kept(seen, target, facts_sql),
         copies=tuple(str(view.name) for view in seen.matviews),
     )
 
@@ -148,15 +148,21 @@ def _has_index(seen: ConvertibleTable, condition: str) -> str:
     )
 
 
-def _kept(seen: ConvertibleTable, target: Target) -> str:
-    """Return the expression for why the conversion can't be undone; null if it can."""
+def _kept(seen: ConvertibleTable, target: Target, facts_sql: str) -> str:
+    """Return the expression for all reasons why the conversion can't be undone; null if it can."""
     name, first, oid = str(seen.name), str(target.first), seen.table.oid
     replaced = literal(f"{name} was dropped or replaced since")
     gone = literal(
         f"its first partition {first} was renamed, split, detached or dropped since; the table"
         " stays partitioned"
     )
-    advice = literal(
+    changed = changed_since(seen.definition, target.first, facts_sql)
+    was_changed = literal(f"{name} was changed since its conversion: ")
+    take_back = literal(
+        "; take this back, then undo again, and add it to the table afterwards, or keep the table"
+        " partitioned"
+    )
+    with_rows = literal(
         " has rows, or had some until its last VACUUM; the table stays partitioned. To go back all"
         " the same, copy these rows to another table, TRUNCATE these partitions, undo again, and"
         " insert the rows"
@@ -165,9 +171,11 @@ def _kept(seen: ConvertibleTable, target: Target) -> str:
   WHEN n.oid = {oid} THEN NULL
   WHEN n.relkind IS DISTINCT FROM 'p' THEN {replaced}
   WHEN NOT {_is_swapped(seen, target)} THEN {gone}
-  ELSE (SELECT pg_catalog.string_agg(t.relid::text, ', ' ORDER BY t.relid::text) || {advice}
-          FROM pg_catalog.pg_partition_tree(n.oid) t
-         WHERE t.isleaf AND t.relid <> {oid} AND pg_catalog.pg_relation_size(t.relid) > 0)
+  ELSE nullif(pg_catalog.concat_ws('; and ',
+    (SELECT pg_catalog.string_agg(t.relid::text, ', ' ORDER BY t.relid::text) || {with_rows}
+       FROM pg_catalog.pg_partition_tree(n.oid) t
+      WHERE t.isleaf AND t.relid <> {oid} AND pg_catalog.pg_relation_size(t.relid) > 0),
+    {was_changed} || {changed} || {take_back}), '')
   END
   FROM (SELECT pg_catalog.to_regclass({literal(name)})::pg_catalog.oid AS oid) o
   LEFT JOIN pg_catalog.pg_class n ON n.oid = o.oid)"""

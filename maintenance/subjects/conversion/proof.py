@@ -16,6 +16,7 @@ from maintenance.names import QualifiedName, literal, parse_name, quote
 from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.models import Definition, Fact, twin_name
 from maintenance.subjects.conversion.references import references_of, settled
+from maintenance.subjects.conversion.target import other_name
 
 NOT_OF_PARENTS = frozenset({"storage"})
 """Kinds of properties that partitions have and their parent has not."""
@@ -124,13 +125,79 @@ def as_swapped(table: Definition, facts_sql: str) -> Ours:
         table: as it was before the swap.
         facts_sql: the query that reads its properties, with `%(relation)s`.
     """
-    twins = {str(twin_name(parse_name(f.name), "m")): f.name for f in table.of("matview")}
     otherwise = "has changed since its conversion"
     return _same(
         *(table.name, expected(table), otherwise, facts_sql, _PASSING),
-        settled_names=twins,
+        settled_names=_twins(table),
         advice=_TAKE_BACK,
     )
+
+
+def changed_since(table: Definition, first: QualifiedName, facts_sql: str) -> str:
+    """Return the expression for the names of what was changed since the swap; null for nothing.
+
+    It looks at the partitioned table and at its first partition, which becomes the table again.
+    Storage options of the partition may have been changed, and its indexes and statistics objects
+    are known by their names.
+
+    Args:
+        table: as it was before the swap.
+        first: the first partition.
+        facts_sql: the query that reads the properties of a table, with `%(relation)s`.
+    """
+    columns = _as_settled(_twins(table))
+    parent = _difference(table.name, expected(table), facts_sql, _PASSING, columns=columns)
+    views = (parse_name(fact.name) for fact in table.of("matview"))
+    names = [literal(str(name)) for view in views for name in (view, twin_name(view, "u"))]
+    own = _difference(
+        first,
+        _of_first(table, first),
+        facts_sql,
+        _PASSING | {"inheritance"},
+        columns=_AS_PARTITION,
+        but=f"f.kind = 'matview' AND f.name IN ({', '.join(names)})" if names else "false",
+    )
+    of_first = literal(f" of {first}")
+    return f"nullif(pg_catalog.concat_ws(', ', {parent}, {own} || {of_first}), '')"
+
+
+_KEPT_BY_PARTITION = frozenset(
+    {"table", "column", "rule", "policy", "not null", "extension", "security label"}
+)
+"""Kinds of properties that the table keeps as a partition; others move to its parent."""
+
+_AS_PARTITION = (
+    "kind, name, CASE WHEN kind IN ('index', 'statistics') THEN NULL"
+    " WHEN kind = 'table' THEN definition - 'comment'"
+    # before 17 a partition has no identity of its own
+    " WHEN kind = 'column' THEN definition - 'identity' ELSE definition END AS definition"
+)
+
+
+def _of_first(table: Definition, first: QualifiedName) -> Iterator[Fact]:
+    """Yield what the first partition has by itself."""
+    for fact in before_swap(table):
+        if _is_kept_by_partition(fact):
+            yield fact
+        elif fact.kind == "index":
+            yield fact._replace(name=other_name(fact.name, table.name.name, first.name))
+        elif fact.kind == "statistics":
+            schema, name = fact.definition["schema"], fact.definition["name"]
+            now = QualifiedName(schema, other_name(name, table.name.name, first.name))
+            yield fact._replace(name=str(now))
+
+
+def _is_kept_by_partition(fact: Fact) -> bool:
+    if fact.kind == "constraint":
+        return fact.definition["type"] == "c"
+    if fact.kind == "publication":
+        return fact.definition["scope"] != "table"
+    return fact.kind in _KEPT_BY_PARTITION
+
+
+def _twins(table: Definition) -> dict[str, str]:
+    """Return the names of materialized views by those of their twins."""
+    return {str(twin_name(parse_name(f.name), "m")): f.name for f in table.of("matview")}
 
 
 def as_before(table: Definition, facts_sql: str) -> Ours:
@@ -226,27 +293,9 @@ def _same(
             names of these views.
         advice: what to do, as the hint.
     """
-    wanted = json.dumps(list(_rows(facts)), ensure_ascii=False)
-    relation = f"pg_catalog.to_regclass({literal(str(table))})::pg_catalog.oid"
-    lines = (line for line in facts_sql.splitlines() if not line.lstrip().startswith("--"))
-    actual = "\n".join(lines).replace("%(relation)s", relation).replace("%%", "%")
-    kinds = ", ".join(literal(kind) for kind in sorted(left_out))
-    columns = "*" if settled_names is None else _as_settled(settled_names)
-    of_actual, of_wanted = (f"SELECT {columns} FROM {each}" for each in ("actual", "wanted"))
-    body = f"""DECLARE difference text;
+    difference = _difference(table, facts, facts_sql, left_out, columns=_columns(settled_names))
+    body = f"""DECLARE difference text := {difference};
 BEGIN
-  WITH actual AS (
-    SELECT f.kind, f.name::text AS name, f.definition FROM (
-{actual}
-    ) AS f WHERE f.kind NOT IN ({kinds})
-  ), wanted AS (
-    SELECT w.e ->> 0 AS kind, w.e ->> 1 AS name, w.e -> 2 AS definition
-      FROM pg_catalog.jsonb_array_elements({literal(wanted)}::jsonb) AS w (e)
-     WHERE w.e ->> 0 NOT IN ({kinds})
-  )
-  SELECT pg_catalog.string_agg(DISTINCT d.kind || ' ' || d.name, ', ') INTO difference FROM (
-    ({of_actual} EXCEPT ALL {of_wanted})
-    UNION ALL ({of_wanted} EXCEPT ALL {of_actual})) AS d;
   IF difference IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '{CHANGED}',
       MESSAGE = {literal(f"{table} {otherwise}: ")} || difference,
@@ -254,6 +303,50 @@ BEGIN
   END IF;
 END"""
     return Ours(f"DO {literal(body)}")
+
+
+def _difference(
+    table: QualifiedName,
+    facts: Iterable[Fact],
+    facts_sql: str,
+    left_out: frozenset[str],
+    *,
+    columns: str = "*",
+    but: str = "false",
+) -> str:
+    """Return the expression for the names of what differs; null if nothing does.
+
+    Args:
+        table: by the name that it has then.
+        facts: the wanted properties.
+        facts_sql: the query that reads them.
+        left_out: kinds that are not compared.
+        columns: what is compared of each.
+        but: the condition on properties of the table that are not compared.
+    """
+    wanted = json.dumps(list(_rows(facts)), ensure_ascii=False)
+    relation = f"pg_catalog.to_regclass({literal(str(table))})::pg_catalog.oid"
+    lines = (line for line in facts_sql.splitlines() if not line.lstrip().startswith("--"))
+    actual = "\n".join(lines).replace("%(relation)s", relation).replace("%%", "%")
+    kinds = ", ".join(literal(kind) for kind in sorted(left_out))
+    of_actual, of_wanted = (f"SELECT {columns} FROM {each}" for each in ("actual", "wanted"))
+    return f"""(
+  WITH actual AS (
+    SELECT f.kind, f.name::text AS name, f.definition FROM (
+{actual}
+    ) AS f WHERE f.kind NOT IN ({kinds}) AND NOT ({but})
+  ), wanted AS (
+    SELECT w.e ->> 0 AS kind, w.e ->> 1 AS name, w.e -> 2 AS definition
+      FROM pg_catalog.jsonb_array_elements({literal(wanted)}::jsonb) AS w (e)
+     WHERE w.e ->> 0 NOT IN ({kinds})
+  )
+  SELECT pg_catalog.string_agg(DISTINCT d.kind || ' ' || d.name, ', ') FROM (
+    ({of_actual} EXCEPT ALL {of_wanted})
+    UNION ALL ({of_wanted} EXCEPT ALL {of_actual})) AS d)"""
+
+
+def _columns(settled_names: Mapping[str, str] | None) -> str:
+    return "*" if settled_names is None else _as_settled(settled_names)
 
 
 def _as_settled(names: Mapping[str, str]) -> str:

@@ -32,6 +32,7 @@ from maintenance.subjects.indexes.declared.query_observation import (
 )
 from maintenance.subjects.indexes.declared.query_observe import observe_queries, record_queries
 from maintenance.subjects.indexes.declared.query_service import DECLARED_QUERIES
+from maintenance.subjects.indexes.expectations import expectation_findings
 from maintenance.subjects.indexes.findings import findings
 from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
@@ -126,6 +127,7 @@ class Indexes(Subject[IndexesObservation]):
             and not (finding.kind is FindingKind.INDEX_INVALID and finding.object in unfinished)
         ]
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
+        expected = expectation_findings(_limits(policy), seen, now)
         rollout = plan_declared(seen.declared, seen.catalog, request)
         name, limits = policy.database.name, _limits(policy)
         views = [view.name for view in policy.matviews]
@@ -133,7 +135,8 @@ class Indexes(Subject[IndexesObservation]):
         actions = with_what_if(rollout.actions, seen.queries.what_if)
         actions = tuple(_chosen(each, request) for each in actions)
         proposed = candidate_findings(name, seen.candidates, request)
-        found = (*told, *keys, *rollout.findings, *asked, *proposed)
+        wanted = [each for each in expected if table in {None, each.data["table"]}]
+        found = (*told, *keys, *wanted, *rollout.findings, *asked, *proposed)
         return replace(rollout, actions=actions, findings=found, facts=_facts(seen))
 
 

@@ -20,7 +20,7 @@ from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, parse_select
 from maintenance.server.owner_sessions import OwnerSessions
-from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.server.session import Connection, fetch, read_transaction, to_error
 from maintenance.subjects.indexes.candidates.models import (
     NO_CANDIDATES,
     Candidate,
@@ -123,8 +123,8 @@ def observe_candidates(
         raise
     except MaintenanceError as exc:
         return CandidatesObservation(failure=str(exc))
-    except psycopg.errors.LockNotAvailable:
-        return CandidatesObservation(failure=f"{DOING}: the catalog is locked")
+    except psycopg.Error as exc:  # a locked catalog, or the owner's session was lost
+        return CandidatesObservation(failure=str(to_error(exc, DOING)))
 
 
 class _Looking:
@@ -233,7 +233,7 @@ class _Looking:
         if not large:
             return {}
         with read_transaction(self._connection, self._limits.statement, DOING):
-            rows = fetch(self._connection, "indexes", "list_key_columns", {"oids": list(large)})
+            rows = fetch(self._connection, "indexes", "list_key_columns", {"tables": list(large)})
         columns: dict[int, dict[int, TableColumn]] = defaultdict(dict)
         for row in rows:
             distinct = _distinct(row.n_distinct, large[row.table_oid].rows)

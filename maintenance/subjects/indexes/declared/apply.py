@@ -151,7 +151,7 @@ def _verified(context: ActionContext, action: Action, made: Mapping[str, int]) -
     detail: dict[str, Any] = {"made": made, "size_bytes": int(row.size_bytes)}
     # The build itself has scanned the table.
     fetch(context.connection, "indexes", "flush_counters")
-    about = {"oids": [found.table_oid]}
+    about = {"tables": [found.table_oid]}
     for reads in fetch(context.connection, "indexes", "count_table_reads", about):
         detail["table_reads"] = reads.n_reads
     if row.has_expressions and (failure := _analyze(context, action)) is not None:

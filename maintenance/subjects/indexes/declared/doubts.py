@@ -113,6 +113,12 @@ def _doubts(found: DeclaredIndex, facts: TableFacts) -> Iterator[_Doubt]:
         yield _Doubt("predicate_always_true", [always], text)
     if nullable := _nullable(declared.joined, facts):
         yield _Doubt("null_in_expression", list(nullable), _null_text(nullable))
+    if whole := _compared_whole(found, facts):
+        text = (
+            f"a {declared.method} index compares {', '.join(whole)} as a whole, and does not find"
+            " what it contains (@>, &&, = ANY of the column): use GIN for that"
+        )
+        yield _Doubt("contained_not_found", whole, text, is_warning=False)
     if unread := found.rows.unread:
         text = f"whether the rows fit is unknown ({unread}); the build fails if they do not"
         yield _Doubt("rows_unread", [unread], text)
@@ -169,6 +175,16 @@ def _nullable(names: tuple[str, ...], facts: TableFacts) -> tuple[str, ...]:
     return tuple(
         name for name in names if name in facts.columns and not facts.columns[name].is_not_null
     )
+
+
+def _compared_whole(found: DeclaredIndex, facts: TableFacts) -> list[str]:
+    """Return the keys of a B-tree or hash index that are arrays or jsonb."""
+    declared = found.declaration
+    if declared.method not in ("btree", "hash"):
+        return []
+    names = [each.column for each in declared.keys if each.column is not None]
+    types = {name: facts.columns[name].type for name in names if name in facts.columns}
+    return [name for name, type_ in types.items() if type_.endswith(("[]", "jsonb"))]
 
 
 def _always_true(found: DeclaredIndex, facts: TableFacts) -> str:

@@ -70,8 +70,8 @@ def partitions_json(queries: Sequence[PlannedQuery]) -> list[dict[str, Any]]:
 def partitions_said(reads: Sequence[Mapping[str, Any]]) -> str:
     """Return in one line what queries read of partitioned tables, from the documents."""
     n_all = sum(each["reason"] is not None for each in reads)
-    shown = f"{len(reads)} reads of partitioned tables by declared queries"
-    return f"{shown}: {n_all} of all partitions without need" if n_all else f"{shown}: none of all"
+    shown = f"declared queries on partitioned tables: {len(reads)} planned"
+    return f"{shown}, {n_all} leave no partition out" if n_all else shown
 
 
 def _reads(query: PlannedQuery) -> Iterator[_Read]:

@@ -94,7 +94,9 @@ class _Rollout:
         before: tuple[str, ...] = ()
         for number in sorted(self.waves):
             wave = self.waves[number]
-            ordered += [replace(each, after=(*before, *each.after)) for each in wave.actions]
+            # A rewrite builds every index again, also one that duplicates have left unusable.
+            first = sorted(wave.actions, key=lambda a: a.kind is not ActionKind.DROP_INVALID_INDEX)
+            ordered += [replace(each, after=(*before, *each.after)) for each in first]
             before = tuple(wave.gates) or before
         return tuple(ordered)
 

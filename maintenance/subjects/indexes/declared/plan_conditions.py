@@ -6,7 +6,7 @@ types alone.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from typing import Any, NamedTuple
@@ -81,6 +81,7 @@ class Scan:
         order: the columns by which its rows are sorted above, if they are all its own.
         is_limited: whether only the first rows of that order are wanted.
         rows: that the planner expects of it.
+        ends_early: whether reading may end before all of it and of what follows it is read.
         is_readable: whether all its conditions were understood.
     """
 
@@ -92,6 +93,7 @@ class Scan:
     order: tuple[Order, ...] = ()
     is_limited: bool = False
     rows: float = 0
+    ends_early: bool = False
     is_readable: bool = True
 
 
@@ -111,11 +113,13 @@ class _Above:
     Attributes:
         sort: the keys of a sort that its rows reach in their order.
         joins: conditions of joins, with the rows of the other side.
+        ends_early: whether a limit ends the reading, with nothing between that reads on.
     """
 
     sort: Sequence[str] = ()
     is_limited: bool = False
     joins: tuple[tuple[str, float], ...] = ()
+    ends_early: bool = False
 
 
 _Parsed = dict[str, "tuple[ColumnUse, ...] | None"]
@@ -137,7 +141,9 @@ def _scans(node: Mapping[str, Any], above: _Above, reading: _Parsed) -> Iterator
     if kind in SORTS:
         above = _Above(node.get("Sort Key", ()), above.is_limited, above.joins)
     elif kind == "Limit":
-        above = _Above(above.sort, True, above.joins)
+        above = _Above(above.sort, True, above.joins, True)
+    elif kind == "Merge Append":  # reads the first row of each
+        above = replace(above, ends_early=False)
     if kind in _SCANS and relation_of(node) is not None:
         yield _scan(node, above, reading)
     for child in children_of(node):
@@ -146,7 +152,7 @@ def _scans(node: Mapping[str, Any], above: _Above, reading: _Parsed) -> Iterator
         below = above if passes_order(kind, child) else _Above(joins=above.joins)
         if kind in _JOINS:
             joins = (*above.joins, *_joins(node, child))
-            below = _Above(below.sort, below.is_limited, joins)
+            below = replace(below, joins=joins)
         yield from _scans(child, below, reading)
 
 
@@ -181,6 +187,7 @@ def _scan(node: Mapping[str, Any], above: _Above, reading: _Parsed) -> Scan:
         _order(above.sort, alias),
         above.is_limited,
         float(node.get("Plan Rows", 0)),
+        above.ends_early,
         None not in own,
     )
 

@@ -76,8 +76,8 @@ class PartitionsRead:
         n_read: of `n_partitions`; those that a join leaves out while it runs count as read.
         removed_at_start: partitions that the plan has and the start of an execution leaves out, of
             all tables of the plan together.
-        cause: why all are read; None if some are left out, all are wanted, or the plan finds out
-            while it runs.
+        cause: why all are read; None if some are left out, all are wanted, or the plan decides
+            while it runs, such as by a LIMIT on partitions that are read in their order.
     """
 
     relation: QualifiedName
@@ -136,6 +136,8 @@ def _cause(table: Partitioning, scans: Sequence[Scan]) -> Cause | None:
     """Return why all partitions are read; None if the conditions want or may want them all."""
     if not table.is_pruning:
         return Cause(Unpruned.SETTING, "enable_partition_pruning is off")
+    if all(scan.ends_early for scan in scans):
+        return None
     if not all(scan.is_readable for scan in scans):
         return Cause(Unpruned.UNKNOWN, "its conditions were not understood")
     uses = list(

@@ -228,7 +228,7 @@ def _table_reads(context: ObserveContext, oids: Sequence[int]) -> Mapping[int, i
     if not oids:
         return {}
     with read_transaction(context.connection, context.policy.observe.time_cap, DOING):
-        rows = fetch(context.connection, "indexes", "count_table_reads", {"oids": list(oids)})
+        rows = fetch(context.connection, "indexes", "count_table_reads", {"tables": list(oids)})
     return {row.oid: row.n_reads for row in rows}
 
 
