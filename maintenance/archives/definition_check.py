@@ -136,7 +136,7 @@ def _is(relation: object, wanted: QualifiedName) -> bool:
 
 def _refused(statement: str, why: str) -> ArchiveError:
     return ArchiveError(
-        f"nothing is restored: the archive's manifest contains {quote(statement[:200])}, {why};"
+        f"nothing is restored: the archive's manifest contains {statement[:200]!r}, {why};"
         " the statement is not run",
         hint="check who wrote to the archive; an earlier backup of it may be intact",
     )

@@ -400,9 +400,15 @@ def test_progress_is_a_few_lines_a_second(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    "check", ["CHECK (" + "+".join(["1"] * 3000) + " > 0)", "CHECK (true)\0"], ids=["deep", "NUL"]
+    "statement",
+    [
+        "ALTER TABLE public.t ADD CHECK (" + "+".join(["1"] * 3000) + " > 0)",
+        "ALTER TABLE public.t ADD CHECK (true)\0",
+        "",
+    ],
+    ids=["deep", "NUL", "empty"],
 )
-def test_definition_that_the_parser_does_not_survive_is_refused(check: str) -> None:
+def test_definition_that_the_parser_does_not_survive_is_refused(statement: str) -> None:
     into = QualifiedName("public", "t")
     with pytest.raises(ArchiveError):
-        require_definitions([f"ALTER TABLE public.t ADD {check}"], into, ())
+        require_definitions([statement], into, ())
