@@ -90,7 +90,7 @@ def _between(text: str, n_heads: int) -> str:
     from pglast.parser import scan  # noqa: PLC0415 - see above
 
     tokens = [token for token in scan(text) if token.name not in _COMMENTS]
-    if tokens[-1].name == "ASCII_59":
+    while tokens[-1].name == "ASCII_59":
         tokens.pop()
     first = tokens[0]
     if n_heads:

@@ -106,6 +106,12 @@ def test_what_was_once_misread_is_refused(tmp_path: Path, path: Path) -> None:
         read(copy)
 
 
+def test_view_file_may_end_with_several_semicolons(tmp_path: Path) -> None:
+    (tmp_path / "v.sql").write_text(f"{DEFINITION};\n;")
+    (statement,) = of_view(tmp_path / "v.sql")
+    assert statement.endswith("GROUP BY 1")
+
+
 NESTED = {
     "sum": ("", "1 + ", "1", ""),
     "function": ("", "f(", "1", ")"),

@@ -50,6 +50,12 @@ def test_keys_that_are_all_constant_are_left_alone() -> None:
     assert constant_keys(an_index(1, 2, predicate="((a = 1) AND (b = 5))"), TABLE) == []
 
 
+@pytest.mark.parametrize("depth", [400, 900, 50_000])
+def test_predicate_too_deep_to_be_read_fixes_no_column(depth: int) -> None:
+    deep = "(" * depth + "b" + " + 1)" * depth + " = 5"
+    assert constant_keys(an_index(1, 2, predicate=deep), TABLE) == []
+
+
 # Evidence
 
 EPOCH = Epoch(1, 1, None, LONG_AGO)

@@ -5,6 +5,7 @@ from functools import cache
 from math import prod
 from typing import Any
 
+from maintenance.policy.sql_parser import parse
 from maintenance.policy.thresholds import LowCardinality
 from maintenance.subjects.indexes.models import Catalog, Column, Index, Table
 from maintenance.subjects.indexes.trees import Tree, rows
@@ -145,11 +146,17 @@ def _distinct(column: Column | None, n_rows: float) -> float | None:
 
 @cache
 def _constants(predicate: str) -> frozenset[str]:
-    """Return the columns that a predicate fixes to one value, by its outermost AND."""
-    from pglast import parse_sql  # noqa: PLC0415 - a tenth of a second, needed late or never
+    """Return the columns that a predicate fixes to one value, by its outermost AND.
 
-    statement: Any = parse_sql(f"SELECT WHERE {predicate}")[0].stmt
-    return frozenset(_held(statement.whereClause(skip_none=True)))
+    None of one that is nested too deep to be read.
+    """
+    from pglast.parser import ParseError  # noqa: PLC0415 - needed late or never
+
+    try:
+        (parsed,) = parse(f"SELECT WHERE {predicate}")
+        return frozenset(_held(parsed.stmt.whereClause(skip_none=True)))
+    except (ParseError, RecursionError):
+        return frozenset()
 
 
 def _held(node: Mapping[str, Any]) -> Iterator[str]:
