@@ -17,7 +17,7 @@ from tests.builders import Database
 
 _CHANGES = re.compile(
     r"^(--[^\n]*\n|\s)*"
-    r"(BEGIN(?! READ ONLY)|CREATE|DROP|ALTER|ANALYZE|COMMENT|DO|INSERT|UPDATE|WITH)\b"
+    r"(BEGIN(?! READ ONLY)|CREATE|DROP|ALTER|ANALYZE|COMMENT|COMMIT|DO|DELETE|INSERT|UPDATE|WITH)\b"
 )
 _OURS = "SELECT pid FROM pg_stat_activity WHERE starts_with(application_name, 'maintenance ')"
 

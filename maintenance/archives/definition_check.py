@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from maintenance.errors import ArchiveError
 from maintenance.names import QualifiedName, quote
+from maintenance.policy.sql_parser import parse
 
 
 def require_definitions(
@@ -29,11 +30,11 @@ def require_definitions(
 
 
 def _require_definition(statement: str, into: QualifiedName, columns: Sequence[str]) -> None:
-    from pglast import ast, parse_sql  # noqa: PLC0415 - a tenth of a second, needed late or never
+    from pglast import ast  # noqa: PLC0415 - a tenth of a second, needed late or never
     from pglast.parser import ParseError  # noqa: PLC0415
 
     try:
-        statements = parse_sql(statement)
+        statements = parse(statement)
     except ParseError as exc:
         raise _refused(statement, "which can't be parsed as SQL") from exc
     if len(statements) != 1:
@@ -57,7 +58,7 @@ def foreign_code(statement: str) -> list[str]:
 
     Under an empty search_path a name without a schema is always built in.
     """
-    from pglast import ast, parse_sql  # noqa: PLC0415 - see above
+    from pglast import ast  # noqa: PLC0415 - see above
     from pglast.visitors import Visitor  # noqa: PLC0415
 
     found: set[str] = set()
@@ -84,7 +85,7 @@ def foreign_code(statement: str) -> list[str]:
                 case _:
                     pass
 
-    Names()(parse_sql(statement))
+    Names()(parse(statement))
     return sorted(found)
 
 
@@ -135,7 +136,7 @@ def _is(relation: object, wanted: QualifiedName) -> bool:
 
 def _refused(statement: str, why: str) -> ArchiveError:
     return ArchiveError(
-        f"nothing is restored: the archive's manifest contains {quote(statement[:200])}, {why};"
+        f"nothing is restored: the archive's manifest contains {statement[:200]!r}, {why};"
         " the statement is not run",
         hint="check who wrote to the archive; an earlier backup of it may be intact",
     )

@@ -8,7 +8,7 @@ carried out is not declared.
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from maintenance.errors import Problem, ProblemReason
 from maintenance.names import QualifiedName, cut, near
@@ -25,6 +25,7 @@ from maintenance.policy.declarations import (
     Place,
 )
 from maintenance.policy.declared_annotations import Block, read_annotations
+from maintenance.policy.sql_parser import nodes_of, parse
 from maintenance.policy.sql_tokens import (
     Comment,
     Token,
@@ -173,19 +174,15 @@ def _unreadable(path: Path, found: str) -> Problem:
 
 
 def _parse(text: str, file: str) -> tuple[list[Declaration], list[Problem]]:
-    from pglast import parse_sql  # noqa: PLC0415 - see above
-    from pglast.parser import ParseError  # noqa: PLC0415
+    from pglast.parser import ParseError  # noqa: PLC0415 - see above
 
     def problem(fault: _FaultError) -> Problem:
         line, column = _line_and_column(text, fault.at)
         return Problem(file, line, column, "", fault.reason, fault.found, fault.wanted, fault.hint)
 
     malformed = ProblemReason.MALFORMED
-    if "\0" in text:
-        at = text.index("\0")
-        return [], [problem(_FaultError(at, "a NUL character", "valid SQL", reason=malformed))]
     try:
-        raw = parse_sql(text)
+        raw = parse(text)
     except ParseError as exc:
         message, at = (*exc.args, None)[:2]
         at = len(text) if at is None else int(at)
@@ -424,7 +421,7 @@ def _names_in(*nodes: Any) -> list[str]:
 def _columns(node: Any) -> Iterator[str]:
     from pglast import ast  # noqa: PLC0415 - see above
 
-    for each in _nodes(node):
+    for each in nodes_of(node):
         if isinstance(each, ast.ColumnRef):
             yield _column_name(each)
         elif isinstance(each, ast.IndexElem) and each.name is not None:
@@ -443,7 +440,7 @@ def _joined_in(node: Any) -> list[str]:
 
     joins = [
         each
-        for each in _nodes(node)
+        for each in nodes_of(node)
         if isinstance(each, ast.A_Expr) and each.name and each.name[-1].sval == "||"
     ]
     operands = (_bare(side) for each in joins for side in (each.lexpr, each.rexpr))
@@ -457,20 +454,6 @@ def _bare(node: Any) -> Any:
     while isinstance(node, ast.TypeCast):
         node = node.arg
     return node
-
-
-def _nodes(node: Any) -> Iterator[Any]:
-    """Yield a part of a syntax tree and all parts below it, in order."""
-    from pglast import ast  # noqa: PLC0415 - see above
-
-    if isinstance(node, tuple):
-        for each in cast("tuple[Any, ...]", node):
-            yield from _nodes(each)
-    elif isinstance(node, ast.Node):
-        parts: Any = node
-        yield parts
-        for slot in parts.__slots__:
-            yield from _nodes(getattr(parts, slot, None))
 
 
 def _contradictions(declared: Sequence[Declaration]) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from maintenance.policy.query_sql import nodes_of
+from maintenance.policy.sql_parser import nodes_of, parse
 
 
 def implies(query: str, table: str, predicate: str) -> bool:
@@ -32,11 +32,11 @@ def may_stop_early(query: str, table: str) -> bool:
         query: its text.
         table: the name of the table, without the schema.
     """
-    from pglast import ast, parse_sql  # noqa: PLC0415 - takes a tenth of a second
+    from pglast import ast  # noqa: PLC0415 - takes a tenth of a second
 
     return any(
         _names(node, table)
-        for node in nodes_of(parse_sql(query))
+        for node in nodes_of(parse(query))
         if isinstance(node, ast.SubLink)
         or (isinstance(node, ast.SelectStmt) and node.limitCount is not None)
     )
@@ -51,17 +51,17 @@ def _names(root: Any, table: str) -> bool:
 @lru_cache(maxsize=2048)
 def _conditions(text: str, table: str | None) -> tuple[frozenset[str], ...]:
     """Return the conditions on a table of each SELECT that names it, or without a table all."""
-    from pglast import ast, parse_sql  # noqa: PLC0415 - takes a tenth of a second
+    from pglast import ast  # noqa: PLC0415 - takes a tenth of a second
 
     found: list[frozenset[str]] = []
-    for node in nodes_of(parse_sql(text)):
+    for node in nodes_of(parse(text)):
         if isinstance(node, ast.SelectStmt):
             names = dict(_tables(node.fromClause or ()))
             aliases = {alias for alias, name in names.items() if table in (None, name)}
             if table is None or aliases:
                 is_alone = len(names) <= 1
                 parts = (*_parts(node.whereClause), *_joined(node.fromClause or ()))
-                texts = (_text(part, aliases, is_alone=is_alone) for part in parts)
+                texts = (_text_of(part, aliases, is_alone=is_alone) for part in parts)
                 found.append(frozenset(each for each in texts if each is not None))
     return tuple(found)
 
@@ -104,12 +104,20 @@ def _parts(condition: Any) -> Iterator[Any]:
         yield condition
 
 
+def _text_of(condition: Any, aliases: set[str], *, is_alone: bool) -> str | None:
+    """Return `_text`; None of a condition that is nested too deeply to be written."""
+    try:
+        return _text(condition, aliases, is_alone=is_alone)
+    except RecursionError:
+        return None
+
+
 def _text(condition: Any, aliases: set[str], *, is_alone: bool) -> str | None:
     """Return a condition on one table, without its alias; None of another table."""
-    from pglast import ast, parse_sql  # noqa: PLC0415 - as above
+    from pglast import ast  # noqa: PLC0415 - as above
     from pglast.stream import RawStream  # noqa: PLC0415 - as above
 
-    (copy,) = parse_sql(f"SELECT WHERE {RawStream()(condition)}")
+    (copy,) = parse(f"SELECT WHERE {RawStream()(condition)}")
     whole: Any = copy.stmt
     for node in nodes_of(whole.whereClause):
         if isinstance(node, ast.SubLink):

@@ -15,10 +15,11 @@ from functools import lru_cache
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from maintenance.errors import Problem, ProblemReason
 from maintenance.names import near
+from maintenance.policy.sql_parser import nodes_of, parse
 from maintenance.policy.yaml_document import line_and_column
 
 _PARAMS = "params"
@@ -127,7 +128,7 @@ class DeclaredQuery:
             condition: SQL with column names of its table.
 
         Returns:
-            None unless it is a plain SELECT from one table.
+            None unless it is a plain SELECT from one table, and not nested very deeply.
         """
         from pglast import ast  # noqa: PLC0415 - see above
         from pglast.enums import BoolExprType, SetOperation  # noqa: PLC0415
@@ -141,7 +142,10 @@ class DeclaredQuery:
         added: Any = _only(f"SELECT WHERE ({condition})")
         conditions = [each for each in (statement.whereClause, added.whereClause) if each]
         statement.whereClause = ast.BoolExpr(BoolExprType.AND_EXPR, tuple(conditions))
-        return f"PREPARE {_NARROWED} AS {RawStream()(statement)}"
+        try:
+            return f"PREPARE {_NARROWED} AS {RawStream()(statement)}"
+        except RecursionError:
+            return None
 
     @property
     def digest(self) -> str:
@@ -211,7 +215,7 @@ def read_queries(folder: Path) -> tuple[DeclaredQuery, ...]:
 def _read(path: Path, changed_ns: int, size: int) -> DeclaredQuery:
     """Read one file; `changed_ns` and `size` tell its versions apart."""
     del changed_ns, size
-    return parse_query(path.read_text(), path.stem, str(path))
+    return parse_query(path.read_text(encoding="utf-8-sig"), path.stem, str(path))
 
 
 def parse_query(text: str, name: str, file: str = "") -> DeclaredQuery:
@@ -301,12 +305,12 @@ def _refusal(text: str, file: str, faults: Sequence[_Fault]) -> QueryFilesError:
 
 def _statement(text: str, file: str) -> Any:
     """Return the one SELECT of a text."""
-    from pglast import ast, parse_sql  # noqa: PLC0415 - see above
+    from pglast import ast  # noqa: PLC0415 - see above
     from pglast.parser import ParseError  # noqa: PLC0415
 
     wanted = "one SELECT"
     try:
-        statements = parse_sql(text)
+        statements = parse(text)
     except ParseError as error:
         message, position = _told(error, len(text))
         fault = _Fault(position, ProblemReason.MALFORMED, message, wanted)
@@ -326,9 +330,7 @@ def _statement(text: str, file: str) -> Any:
 
 def _only(text: str) -> Any:
     """Return the only statement of a text."""
-    from pglast import parse_sql  # noqa: PLC0415 - see above
-
-    (statement,) = parse_sql(text)
+    (statement,) = parse(text)
     return statement.stmt
 
 
@@ -353,19 +355,6 @@ def _body(text: str) -> str:
     """Return the query without comments around it and without semicolons."""
     tokens = [token for token in _tokens(text) if token.name != "ASCII_59"]
     return text[tokens[0].start : tokens[-1].end + 1]
-
-
-def nodes_of(root: Any) -> Iterator[Any]:
-    """Yield the nodes of a parsed tree, and of a sequence of them."""
-    from pglast.ast import Node  # noqa: PLC0415 - see above
-
-    if isinstance(root, tuple):
-        for each in cast("tuple[Any, ...]", root):
-            yield from nodes_of(each)
-    elif isinstance(root, Node):
-        yield root
-        for member in root:
-            yield from nodes_of(getattr(root, member))
 
 
 class _Reading:
@@ -560,12 +549,12 @@ def _comments(text: str) -> Iterator[Any]:
 
 def _values(text: str, position: int, wanted: int, faults: list[_Fault]) -> Any:
     """Return the parsed values of one set; None, and a fault, if they do not fit."""
-    from pglast import ast, parse_sql  # noqa: PLC0415 - see above
+    from pglast import ast  # noqa: PLC0415 - see above
     from pglast.parser import ParseError  # noqa: PLC0415
 
     head = "EXECUTE q("
     try:
-        statements = parse_sql(f"{head}{text}\n)")
+        statements = parse(f"{head}{text}\n)")
     except ParseError as error:
         message, at = _told(error, len(head) + len(text))
         within = min(max(at - len(head), 0), len(text))

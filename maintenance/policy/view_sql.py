@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maintenance.names import QualifiedName
+from maintenance.policy.sql_parser import parse
 
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 
@@ -33,11 +34,11 @@ def view_query(text: str, name: QualifiedName) -> str:
     Raises:
         ViewSqlError: it can't be parsed, or is not one query for this view.
     """
-    from pglast import ast, parse_sql  # noqa: PLC0415 - see above
+    from pglast import ast  # noqa: PLC0415 - see above
     from pglast.parser import ParseError  # noqa: PLC0415
 
     try:
-        statements = parse_sql(text)
+        statements = parse(text)
     except ParseError as exc:
         # An error at the end has no position.
         message, position = (*exc.args, None)[:2]
@@ -61,7 +62,7 @@ def read_view_query(path: Path, name: QualifiedName) -> str:
         ViewSqlError: the file can't be read; or as `view_query`.
     """
     try:
-        return view_query(path.read_text(), name)
+        return view_query(path.read_text(encoding="utf-8-sig"), name)
     except (OSError, UnicodeDecodeError) as exc:
         raise ViewSqlError("unreadable", "a file not readable as UTF-8 text") from exc
 

@@ -22,8 +22,12 @@ _ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE_P", "WITH", "MERGE", "V
 _LITERALS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST", "PARAM"})
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 _FIRST_WORDS = 2
-_LIBRARY = re.compile(r"-- \w+: [^\n]*\n-- since: \d")
-"""The first two lines of a file of the SQL library: the server keeps them with the text."""
+MARK = "-- maintenance\n"
+"""First line of our queries that are not in the SQL library, whose files have one of their own."""
+
+_OURS = re.compile(rf"-- \w+: [^\n]*\n-- since: \d|{MARK}")
+"""The first lines of a file of the SQL library, or the mark of a query that is composed: the server
+keeps them with the text."""
 _OF_SYSTEM = re.compile(
     r"\b(?:pg_catalog|information_schema|pg_temp\w*)\.|\bmaintenance_drain_|\bpg_stat_statements"
     r"|\b(?:FROM|JOIN)\s+pg_\w+\b(?!\s*\()",
@@ -68,8 +72,8 @@ def normalised(query: str) -> str:
 
 
 def is_ours(query: str) -> bool:
-    """Whether a statement as the server has it is one of this software's SQL library."""
-    return _LIBRARY.match(query) is not None
+    """Whether a statement as the server has it is one of this software's queries."""
+    return _OURS.match(query) is not None
 
 
 def is_application(text: str) -> bool:

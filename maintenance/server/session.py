@@ -121,7 +121,8 @@ def connect(
     Raises:
         UsageError: the url is not a connection string.
         UnreachableError: the server does not respond, refuses the connection or is too old, or
-            there is a connection pool that is not in session mode; nothing was changed.
+            there is a connection pool that is not in session mode, or the session's settings were
+            cancelled by a statement_timeout; nothing was changed.
     """
     parameters = read_url(url, setting)
     parameters.setdefault("connect_timeout", str(within_s))
@@ -136,6 +137,14 @@ def connect(
         connection.serve(process, second)
         pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
         fit_encoding(connection)
+    except psycopg.errors.QueryCanceled as exc:
+        connection.close()
+        raise UnreachableError(
+            f"{where}: the session was not set up: {_first_line(exc)}",
+            hint="the statement_timeout of the role or the database is too short even for SET; run"
+            " ALTER ROLE … SET statement_timeout = '1min' for the role of this software",
+            reason="statement_timeout",
+        ) from None
     except BaseException:
         connection.close()
         raise

@@ -105,7 +105,7 @@ def test_table_dropped_half_way_leaves_nothing_and_is_named(
         assert kept.is_refused
 
 
-@pytest.mark.parametrize("step", range(1, 8))
+@pytest.mark.parametrize("step", [1, 4, 7])
 def test_table_renamed_half_way_is_converted_once_it_has_its_name_again(
     database: Database, tmp_path: Path, step: int
 ) -> None:

@@ -264,6 +264,7 @@ def test_what_was_changed_since_keeps_it_partitioned(
     assert CHANGES[change] in refusal(database, policy)
 
 
+@pytest.mark.in_turn
 def test_all_reasons_against_an_undo_are_told_at_once(database: Database, tmp_path: Path) -> None:
     database.execute(PLAIN)
     policy = policy_of(database, tmp_path)

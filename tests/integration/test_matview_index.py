@@ -13,6 +13,8 @@ from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.store
+
 newest = pytest.mark.pg("== 18")
 SCHEMA = """
 CREATE TABLE public.t (id int, a int);

@@ -17,7 +17,7 @@ from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.policies import make_policy
 
-pytestmark = pytest.mark.pg(">= 15")
+pytestmark = [pytest.mark.pg(">= 15"), pytest.mark.store]
 OLD = "SELECT id, note FROM public.t"
 NEW = "SELECT id, upper(note) AS note, id * 2 AS twice FROM public.t"
 VIEW = 'public."Mv ""x"""'

@@ -20,7 +20,7 @@ from maintenance.policy import load_policies
 from tests.builders import Database
 from tests.policies import write_policy
 
-pytestmark = pytest.mark.pg("== 16")
+pytestmark = [pytest.mark.pg("== 16"), pytest.mark.store]
 
 UTC_ZONE = ZoneInfo("UTC")
 DISCORD = Snowflake(datetime(2015, 1, 1, tzinfo=UTC), 22)

@@ -16,8 +16,8 @@ from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
 
-pytestmark = pytest.mark.pg("== 16")
 NOW = datetime(2026, 11, 28, 14, tzinfo=UTC)
+pytestmark = [pytest.mark.pg("== 16"), pytest.mark.store(NOW)]
 TREES = "SELECT relname FROM pg_class WHERE relispartition AND relkind IN ('r', 'p')"
 
 

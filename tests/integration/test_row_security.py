@@ -11,7 +11,7 @@ from tests.builders import Database, Role
 from tests.integration.test_apply import child
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
-pytestmark = pytest.mark.pg("== 15")
+pytestmark = [pytest.mark.pg("== 15"), pytest.mark.store]
 FLAGS = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass"
 POLICIES = """
 SELECT polname, polcmd, polpermissive, polroles::regrole[]::text, pg_get_expr(polqual, polrelid),

@@ -165,8 +165,9 @@ def test_loss_of_an_index_that_nova_expects_is_an_error(
     expected = yaml.safe_load((ROOT / f"policies/{system}.yaml").read_text())["indexes"]["expected"]
     filled.execute("ANALYZE")
 
-    def missed() -> dict[str, Any]:
-        policy = make_policy(tmp_path, filled.url, indexes={"expected": expected})
+    def missed(**section: Any) -> dict[str, Any]:
+        section = {"expected": expected, **section}
+        policy = make_policy(tmp_path, filled.url, indexes=section)
         found = pipeline.plan(policy, only=["indexes"]).findings
         kind = FindingKind.INDEX_NOT_AS_EXPECTED
         return {each.object: each.data["reason"] for each in found if each.kind is kind}
@@ -175,6 +176,9 @@ def test_loss_of_an_index_that_nova_expects_is_an_error(
         "public.idx_messages_sender_created",
         "public.idx_posts_user_created",
     }
+    folder = ROOT / "sql/systems" / system
+    declared_too = {"declared": str(folder / "indexes.sql"), "queries": str(folder / "queries")}
+    assert missed(**declared_too) == {}, "a finding of its declaration"
     apply_declared(filled.connect(), system)
     assert missed() == {}
     filled.execute("DROP INDEX public.idx_users_email")

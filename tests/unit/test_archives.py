@@ -397,3 +397,18 @@ def test_progress_is_a_few_lines_a_second(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(lines) == 3
     for part in ("reading t", "30", "60 B", "99%"):
         assert part in lines[0]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE public.t ADD CHECK (" + "+".join(["1"] * 3000) + " > 0)",
+        "ALTER TABLE public.t ADD CHECK (true)\0",
+        "",
+    ],
+    ids=["deep", "NUL", "empty"],
+)
+def test_definition_that_the_parser_does_not_survive_is_refused(statement: str) -> None:
+    into = QualifiedName("public", "t")
+    with pytest.raises(ArchiveError):
+        require_definitions([statement], into, ())

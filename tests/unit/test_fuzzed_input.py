@@ -4,20 +4,27 @@ import hashlib
 import json
 import random
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from maintenance.archives import ArchivePlace, Manifest, read_manifest, verify_archive
 from maintenance.archives.checksum import Tally
 from maintenance.archives.formats import encoding
 from maintenance.archives.manifest import Column, Content, Data
 from maintenance.archives.objects import Folder
+from maintenance.cli.commands import cli
+from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.engine.saved_plan import ReviewedPlan
 from maintenance.errors import ArchiveError, PolicyError
 from maintenance.names import QualifiedName
 from maintenance.policy import load_policy
 from tests.builders import ROOT
+from tests.mutations import mutated_bytes
+from tests.policies import write_policy
 
 EXAMPLE = Path(__file__).with_name("test_policy_example.yaml")
 
@@ -208,3 +215,51 @@ def test_a_damaged_archive_is_never_taken_for_a_whole_one(
     manifest = read_manifest(place)
     assert manifest is not None
     verify_archive(place, manifest)
+
+
+@pytest.mark.parametrize(
+    "n", [pytest.param(250, id="some"), pytest.param(10_000, marks=LONG, id="many")]
+)
+def test_a_damaged_plan_or_policy_is_refused_before_any_connection(tmp_path: Path, n: int) -> None:
+    steps = (Step(("DROP TABLE public.events_10",)),)
+    action = Action(ActionKind.DROP_PARTITION, "public.events_10", steps, "expired", table="t")
+    plan = json.dumps(ReviewedPlan("app", "hash", (), (action.as_json(),)).as_json()).encode()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"postgresql://u@127.0.0.1:{server.getsockname()[1]}/d?connect_timeout=1"
+        policy, saved = write_policy(tmp_path, url), tmp_path / "plan.json"
+        text = policy.read_bytes()
+        for seed in range(n):
+            rng = random.Random(seed)
+            saved.write_bytes(plan)
+            policy.write_bytes(text)
+            damaged = mutated_bytes(plan if seed % 2 else text, rng)
+            if seed % 2:
+                if _same(damaged, plan):
+                    continue
+                saved.write_bytes(damaged)
+            else:
+                policy.write_bytes(damaged)
+                if _is_policy(policy):
+                    continue
+            result = CliRunner().invoke(
+                cli, ["apply", "--policy", str(policy), "--plan", str(saved)]
+            )
+            assert result.exit_code == 2, f"seed {seed}: {result.output} {result.exception}"
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False
+
+
+def _is_policy(path: Path) -> bool:
+    try:
+        load_policy(path)
+    except PolicyError:
+        return False
+    return True

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, readable_size
+from maintenance.policy.declarations import IndexDeclaration
 from maintenance.policy.thresholds import ExpectedIndex, IndexesPolicy
 from maintenance.subjects.indexes.models import Catalog, Index
 from maintenance.subjects.indexes.observation import IndexesObservation
@@ -18,7 +19,8 @@ def expectation_findings(
 ) -> Iterator[Finding]:
     """Yield a finding for each expected index that is missing, too large, or scanned too rarely.
 
-    One that is locked is not judged. Where its scans in the window are not known of each server,
+    A declared one that is missing or invalid is a finding of its declaration. One that is locked is
+    not judged. Where its scans in the window are not known of each server,
     that is said instead.
 
     Args:
@@ -28,11 +30,12 @@ def expectation_findings(
     """
     by_name = {index.relation: index for index in seen.catalog.indexes}
     hidden = {name for names in seen.catalog.blind.values() for name in names}
+    declared = {each.relation for each in limits.declarations if isinstance(each, IndexDeclaration)}
     for wanted in limits.expected:
         index = by_name.get(wanted.index)
-        if index is not None:
+        if index is not None and (index.is_valid or wanted.index not in declared):
             yield from _of_index(wanted, index, limits, seen, now)
-        elif wanted.index not in hidden:
+        elif index is None and wanted.index not in hidden | declared:
             text = "does not exist; create it again, or take it out of indexes.expected"
             yield _finding(wanted, Severity.ERROR, "missing", text)
 

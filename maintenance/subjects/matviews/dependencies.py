@@ -1,15 +1,16 @@
 """Parse a view's SQL file without a server: the relations it reads, and its header."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import MatviewPolicy, Policy
+from maintenance.policy.sql_parser import nodes_of, parse
 from maintenance.subjects.matviews.models import MatviewsObservation
 
 
@@ -52,7 +53,7 @@ def declared_reads(policy: Policy) -> dict[QualifiedName, tuple[QualifiedName, .
 @cache
 def _named(definition: Path) -> tuple[tuple[str | None, str], ...]:
     # A tenth of a second, paid only where a policy has views.
-    from pglast import ast, parse_sql  # noqa: PLC0415
+    from pglast import ast  # noqa: PLC0415
     from pglast.visitors import Visitor  # noqa: PLC0415
 
     class Relations(Visitor):
@@ -72,7 +73,7 @@ def _named(definition: Path) -> tuple[tuple[str | None, str], ...]:
             self.defined.add(str(node.ctename))
 
     found = Relations()
-    found(parse_sql(definition.read_text()))
+    found(parse(definition.read_text(encoding="utf-8-sig")))
     return tuple(
         (schema, name) for schema, name in found.read if schema or name not in found.defined
     )
@@ -111,9 +112,9 @@ def relations_named(query: str) -> list[QualifiedName]:
     Args:
         query: SQL that parses, as `read_view_query` returns it.
     """
-    from pglast import ast, parse_sql  # noqa: PLC0415 - a tenth of a second, needed late or never
+    from pglast import ast  # noqa: PLC0415 - a tenth of a second, needed late or never
 
-    nodes = list(_nodes(parse_sql(query)[0].stmt))
+    nodes = list(nodes_of(parse(query)[0].stmt))
     common = {str(node.ctename) for node in nodes if isinstance(node, ast.CommonTableExpr)}
     named = [
         QualifiedName(node.schemaname or "", str(node.relname))
@@ -132,19 +133,6 @@ def written_reads(
     named = relations_named(query)
     plain = {name.name for name in named if name.schema == ""}
     return frozenset({*named} & {*among} | {name for name in searched if name.name in plain})
-
-
-def _nodes(node: Any) -> Iterator[Any]:
-    """Yield the nodes of a parse tree."""
-    from pglast import ast  # noqa: PLC0415 - see above
-
-    if isinstance(node, tuple | list):
-        for part in cast("tuple[Any, ...]", node):
-            yield from _nodes(part)
-    elif isinstance(node, ast.Node):
-        yield node
-        for slot in node:
-            yield from _nodes(getattr(node, slot))
 
 
 Reads = Mapping[QualifiedName, Collection[QualifiedName]]

@@ -12,7 +12,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from maintenance.names import QualifiedName, quote
-from maintenance.policy.query_sql import Order, nodes_of
+from maintenance.policy.query_sql import Order
+from maintenance.policy.sql_parser import nodes_of, parse
 from maintenance.subjects.indexes.declared.plan_reader import (
     OF_BITMAPS,
     SORTS,
@@ -239,11 +240,10 @@ def _conditions(text: str, alias: str, reading: _Parsed) -> tuple[ColumnUse, ...
 
 def _parsed(text: str) -> Any:
     """Return the parsed SELECT; None if PostgreSQL's parser refuses it."""
-    from pglast import parse_sql  # noqa: PLC0415 - a tenth of a second, needed late or never
-    from pglast.parser import ParseError  # noqa: PLC0415 - as above
+    from pglast.parser import ParseError  # noqa: PLC0415 - a tenth of a second, needed rarely
 
     try:
-        (statement,) = parse_sql(text)
+        (statement,) = parse(text)
     except ParseError:
         return None
     return statement.stmt
