@@ -349,6 +349,22 @@ def test_nullable_key_without_nulls_is_set_not_null(database: Database, tmp_path
     assert database.execute(HELPERS) == []
 
 
+def test_set_not_null_reads_no_rows(database: Database, tmp_path: Path) -> None:
+    database.execute(PLAIN)
+    database.execute("ALTER TABLE public.events ALTER at DROP NOT NULL")
+    (action,) = pipeline.plan(policy_of(database, tmp_path), only=["conversion"]).plan.actions
+    wanted = "ADD CONSTRAINT", "VALIDATE CONSTRAINT", "SET NOT NULL"
+    statements = [next(text for text in action.sql if word in text) for word in wanted]
+    told: list[str | None] = []
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = debug1")
+        connection.execute("SET lc_messages = 'C'")
+        connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
+        for text in statements:
+            connection.execute(text.encode())
+    assert any("sufficient to prove" in (text or "") for text in told)
+
+
 def test_table_without_a_key_or_with_the_column_in_it_needs_no_index(
     database: Database, tmp_path: Path
 ) -> None:

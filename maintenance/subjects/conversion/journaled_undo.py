@@ -9,11 +9,12 @@ anything: the partitioned table is as the swap has made it, and the table is as 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import literal, quote
 from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.helpers import alone, drop_check
-from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable
+from maintenance.subjects.conversion.models import ConvertibleTable
 from maintenance.subjects.conversion.proof import as_before, as_swapped, changed_since
 from maintenance.subjects.conversion.references import MARK, Reference, validations
 from maintenance.subjects.conversion.target import Target
@@ -74,7 +75,7 @@ def _proven(seen: ConvertibleTable, target: Target, facts_sql: str) -> Step:
 def _before_swap(seen: ConvertibleTable, target: Target) -> Iterator[Step]:
     """Yield the steps that remove what is made before the swap."""
     checks = [each.name for each in seen.helpers if each.kind == "check"]
-    for name in dict.fromkeys((*checks, NOT_NULL, target.check)):
+    for name in dict.fromkeys((*checks, target.check)):
         yield replace(drop_check(seen, name), when=_has_check(seen, name))
     yield Step(
         (f"DROP INDEX CONCURRENTLY IF EXISTS {seen.key_index}",),
@@ -94,11 +95,9 @@ def _nullable(seen: ConvertibleTable) -> Step:
         f"EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = {seen.table.oid}"
         f" AND a.attname = {literal(column)} AND a.attnotnull)"
     )
-    # the first statement of `drop_check` takes the same locks
-    (taken, *_) = drop_check(seen, NOT_NULL).statements
     statement = f"ALTER TABLE {seen.name} ALTER COLUMN {quote(column)} DROP NOT NULL"
     return Step(
-        (taken, statement),
+        (take(alone(seen)), statement),
         locks=alone(seen),
         owner=seen.table.properties.owner,
         when=f"{_is_there(seen)} AND {refuses}",

@@ -15,11 +15,11 @@ from maintenance.policy import PartitionPolicy
 PREFIX = "maintenance_convert_"
 """The prefix of the names of helpers; sql/conversion/list_facts.sql leaves them out."""
 
-NOT_NULL = f"{PREFIX}not_null"
-"""The CHECK that lets SET NOT NULL scan nothing."""
-
 UNTIL = f"{PREFIX}until_"
-"""The prefix of the CHECK that lets ATTACH scan nothing, before the period that ends it."""
+"""The prefix of the CHECK that lets ATTACH and SET NOT NULL scan nothing.
+
+Behind it is the period that ends it.
+"""
 
 
 def twin_name(name: QualifiedName, purpose: str) -> QualifiedName:

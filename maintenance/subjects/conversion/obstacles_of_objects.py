@@ -78,7 +78,9 @@ def _of_foreign_key(seen: ConvertibleTable, each: Fact) -> Iterator[Obstacle]:
         yield _about(
             each,
             "references_itself",
-            f"foreign key {name} references the table itself, whose key changes. Drop it",
+            f"foreign key {name} references the table itself: {facts['text']}. Run ALTER TABLE"
+            f" {seen.name} DROP CONSTRAINT {name}, and create it again after the conversion, on the"
+            " first partition and then on the table (docs/conversion.md has the statements)",
         )
     elif not facts["may_reference"]:
         other = QualifiedName(*facts["references"])

@@ -16,7 +16,7 @@ from maintenance.names import QualifiedName, quote
 from maintenance.server.capabilities import has_analyze_only
 from maintenance.subjects.conversion.helpers import alone, drop_check, drop_index
 from maintenance.subjects.conversion.matviews import Twin
-from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable, Helper
+from maintenance.subjects.conversion.models import ConvertibleTable, Helper
 from maintenance.subjects.conversion.references import (
     NO_LIMIT,
     prove_partners,
@@ -51,9 +51,9 @@ def steps_of(seen: ConvertibleTable, target: Target, server: Server) -> tuple[Co
     role = server.role
     return (
         *_removals(seen, target),
-        *_not_null(seen),
         *_key(seen),
         *_bound(seen, target),
+        *_not_null(seen),
         *_partners(seen),
         ConversionStep(
             f"put the partitioned table in its place; it becomes {target.first}",
@@ -124,32 +124,10 @@ def _validations(seen: ConvertibleTable) -> Iterator[ConversionStep]:
 def _removals(seen: ConvertibleTable, target: Target) -> Iterator[ConversionStep]:
     """Yield the removal of what an earlier run made and this one can't use."""
     for each in seen.helpers:
-        wanted = {target.check, *((NOT_NULL,) if _is_nullable(seen) else ())}
-        if each.kind == "check" and each.name not in wanted:
+        if each.kind == "check" and each.name != target.check:
             yield ConversionStep("drop a CHECK of an earlier run", drop_check(seen, each.name))
         elif each.kind == "index" and not _is_built(seen, each):
             yield ConversionStep("drop the index of an interrupted build", drop_index(seen, each))
-
-
-def _not_null(seen: ConvertibleTable) -> Iterator[ConversionStep]:
-    if not _is_nullable(seen):
-        return
-    column = quote(seen.section.column)
-    check = _check(seen, NOT_NULL)
-    if check is None:
-        yield ConversionStep(
-            f"refuse null in {column} from now on",
-            _add_check(seen, NOT_NULL, f"{column} IS NOT NULL"),
-        )
-    if check is None or not check.is_valid:
-        yield _validate(seen, NOT_NULL)
-    statements = (
-        take(alone(seen)),
-        f"ALTER TABLE {seen.name} ALTER COLUMN {column} SET NOT NULL",
-        f"ALTER TABLE {seen.name} DROP CONSTRAINT {NOT_NULL}",
-    )
-    step = Step(statements, locks=alone(seen), owner=_owner(seen))
-    yield ConversionStep(f"set {column} NOT NULL", step)
 
 
 def _key(seen: ConvertibleTable) -> Iterator[ConversionStep]:
@@ -180,6 +158,16 @@ def _bound(seen: ConvertibleTable, target: Target) -> Iterator[ConversionStep]:
         )
     if check is None or not check.is_valid:
         yield _validate(seen, target.check)
+
+
+def _not_null(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    """Yield the step that sets the key NOT NULL; the CHECK of the bound proves it, so no scan."""
+    if not _is_nullable(seen):
+        return
+    column = quote(seen.section.column)
+    statement = f"ALTER TABLE {seen.name} ALTER COLUMN {column} SET NOT NULL"
+    step = Step((take(alone(seen)), statement), locks=alone(seen), owner=_owner(seen))
+    yield ConversionStep(f"set {column} NOT NULL", step)
 
 
 def _following(seen: ConvertibleTable, target: Target, role: str) -> Iterator[ConversionStep]:
