@@ -374,6 +374,7 @@ def test_days_of_new_york_are_whole_around_the_change_to_summer_time(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.pg("== 18")
 @pytest.mark.parametrize("system", ["learning_platform", "proposals", "lms"])
 def test_two_months_in_which_every_night_is_carried_out(
