@@ -14,7 +14,7 @@ from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.findings import Finding, Severity
 from maintenance.engine.plan import Skip
 from maintenance.errors import MaintenanceError
-from maintenance.formatting import readable_size, visible, visible_lines
+from maintenance.formatting import readable_size, readable_span, visible, visible_lines
 from maintenance.pipeline.restore import RestoreReport
 from maintenance.pipeline.run import Report
 from maintenance.pipeline.undo import UndoReport
@@ -193,10 +193,24 @@ def _action(action: Action) -> None:
         _out.print(Text(shown, style="cyan"), soft_wrap=True)
     locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
     _out.print(Text(visible(f"    locks: {locks or 'none'}"), style="dim"), soft_wrap=True)
+    for line in _steps(action.detail):
+        _out.print(Text(visible(f"    {line}"), style="dim"), soft_wrap=True)
     for line in _what_if(action.detail):
         _out.print(Text(visible(f"    what if: {line}"), style="dim"), soft_wrap=True)
     if action.held is not None:
         _out.print(Text(visible(f"    {action.held.text}"), style="yellow"), soft_wrap=True)
+
+
+def _steps(detail: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the steps of a conversion with their locks and estimated times."""
+    steps: Sequence[Mapping[str, Any]] = detail.get("steps", ())
+    if not steps:
+        return
+    span = readable_span(max(1, detail["estimated_s"]))
+    yield f"{len(steps)} steps, estimated at about {span}:"
+    for place, step in enumerate(steps, start=1):
+        time = f"about {readable_span(step['estimated_s'])}" if step["estimated_s"] else "short"
+        yield f"{place}. {step['what']}: {time}; {', '.join(step['locks']) or 'no lock'}"
 
 
 _NO_CHEAPER = 0.99

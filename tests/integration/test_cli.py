@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from maintenance.cli.commands import cli
 from maintenance.partition_set.expected import horizon
 from maintenance.policy import load_policy
+from tests import conversions
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 
@@ -56,6 +57,17 @@ def test_plan_prints_actions_with_sql_and_locks(file: Path) -> None:
     assert finding.keys() == {
         "kind", "severity", "object", "message", "value", "threshold", "data",
     }  # fmt: skip
+
+
+def test_plan_shows_people_the_steps_of_a_conversion(database: Database, tmp_path: Path) -> None:
+    database.execute(conversions.PLAIN)
+    file = write_policy(tmp_path, database.url, conversions.EVENTS)
+    (action,) = answer("plan", "--policy", file, "--only", "conversion", exits=0)["actions"]
+    text = call("plan", "--policy", file, "--only", "conversion").output
+    assert action["detail"]["estimated_s"] > 0
+    for step in action["detail"]["steps"]:
+        (line,) = [line for line in text.splitlines() if step["what"] in line]
+        assert all(lock in line for lock in step["locks"])
 
 
 def test_plan_ids_are_stable_between_calls(file: Path) -> None:

@@ -185,7 +185,8 @@ def _following(seen: ConvertibleTable, target: Target, role: str) -> Iterator[Co
 def _analyze(seen: ConvertibleTable, major: int) -> Step:
     """Return the ANALYZE of the partitioned table; the first partition has its statistics."""
     only = "ONLY " if has_analyze_only(major) else ""
-    return Step((f"ANALYZE {only}{seen.name}",))
+    lock = Lock(str(seen.name), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    return Step((f"ANALYZE {only}{seen.name}",), locks=(lock,))
 
 
 def _is_nullable(seen: ConvertibleTable) -> bool:
