@@ -131,7 +131,7 @@ def test_unknown_system_is_refused(demo: Demo) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_while_starting_stops_everything(demo: Demo, number: signal.Signals) -> None:
     demo.start()
-    demo.wait_for("PostgreSQL 18")
+    demo.wait_for("PostgreSQL 1")
     demo.send(number)
     assert demo.wait() == 130
     assert demo.leftovers() == []
@@ -139,7 +139,7 @@ def test_signal_while_starting_stops_everything(demo: Demo, number: signal.Signa
 
 def test_second_signal_kills_and_nothing_lingers(demo: Demo) -> None:
     demo.start()
-    demo.wait_for("PostgreSQL 18")
+    demo.wait_for("PostgreSQL 1")
     demo.send(signal.SIGINT)
     demo.wait_for("Ctrl-C")
     demo.send(signal.SIGINT)
