@@ -273,6 +273,23 @@ def _backup(build: Build, row: Any) -> Iterator[BuildPostponedError]:
         )
 
 
+def refuse_copies(context: ActionContext, relations: Sequence[str]) -> None:
+    """Refuse to write copies of relations without enough free disk.
+
+    Args:
+        context: of the action.
+        relations: their qualified names, quoted.
+
+    Raises:
+        BuildPostponedError: as `refuse_full_disk`.
+    """
+    build = Build(f"copies of {', '.join(relations)}", "written")
+    parameters = {"relations": list(relations)}
+    for row in fetch(context.connection, "server", "measure_relations", parameters):
+        size = IndexSize(row.size_bytes, row.tablespace)
+        refuse_full_disk(context.connection, build, size, limits_of(context))
+
+
 def refuse_full_disk(
     connection: Connection,
     build: Build,

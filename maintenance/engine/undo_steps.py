@@ -7,20 +7,13 @@ import psycopg
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Step
-from maintenance.engine.build_preflight import (
-    Build,
-    IndexSize,
-    await_drop,
-    limits_of,
-    refuse_full_disk,
-)
+from maintenance.engine.build_preflight import await_drop, refuse_copies
 from maintenance.engine.index_build import build_index, oids_of
 from maintenance.engine.steps import run_step
 from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
 from maintenance.names import is_helper
 from maintenance.server.session import (
     Connection,
-    fetch,
     owner_search_path,
     to_error,
 )
@@ -80,7 +73,7 @@ def _drop_helpers(context: ActionContext, built: Sequence[Step], cause: Maintena
 
 def _run(context: ActionContext, step: Step) -> None:
     if step.copies:
-        _refuse_full_disk(context, step.copies)
+        refuse_copies(context, step.copies)
     if step.builds_index:
         build_index(context, step, is_urgent=True)
     elif step.drops_index:
@@ -91,19 +84,6 @@ def _run(context: ActionContext, step: Step) -> None:
     else:  # ANALYZE evaluates the owner's expressions
         with owner_search_path(context.connection, context.policy.database.search_path):
             context.run(step)
-
-
-def _refuse_full_disk(context: ActionContext, relations: Sequence[str]) -> None:
-    """Refuse to write copies of relations without enough free disk.
-
-    Raises:
-        MaintenanceError: there is not enough.
-    """
-    build = Build(f"copies of {', '.join(relations)}", "written")
-    parameters = {"relations": list(relations)}
-    for row in fetch(context.connection, "server", "measure_relations", parameters):
-        size = IndexSize(row.size_bytes, row.tablespace)
-        refuse_full_disk(context.connection, build, size, limits_of(context))
 
 
 def why_kept(connection: Connection, steps: Sequence[Step]) -> str | None:

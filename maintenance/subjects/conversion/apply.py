@@ -12,13 +12,7 @@ from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
-from maintenance.engine.build_preflight import (
-    Build,
-    IndexSize,
-    await_build,
-    limits_of,
-    refuse_full_disk,
-)
+from maintenance.engine.build_preflight import IndexSize, await_build, refuse_copies
 from maintenance.engine.index_build import find_index
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.progress import BuildProgress, StepProgress
@@ -181,14 +175,7 @@ def _refuse_full_disk(context: ActionContext, action: Action, twin: str | None =
         MaintenanceError: there is not enough.
     """
     twins: Mapping[str, str] = action.preconditions["matviews"]
-    views = [view for each, view in twins.items() if twin in (None, each)]
-    sizes: dict[str | None, int] = {}
-    for row in _matviews(context, names=views):
-        sizes[row.tablespace] = sizes.get(row.tablespace, 0) + row.size_bytes
-    build = Build(f"materialized views on {action.object}")
-    for tablespace, size in sizes.items():
-        needed = IndexSize(size, tablespace)
-        refuse_full_disk(context.connection, build, needed, limits_of(context))
+    refuse_copies(context, [view for each, view in twins.items() if twin in (None, each)])
 
 
 def _build(context: ActionContext, action: Action, statement: str) -> None:
