@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -83,6 +84,36 @@ class Database:
             result = cursor.pgresult
             has_rows = result is not None and result.status == ExecStatus.TUPLES_OK
             return cursor.fetchall() if has_rows else []
+
+    def vacuum(self, table: str = "") -> None:
+        """VACUUM (ANALYZE) until nothing dead is left and all changes are counted.
+
+        Rows stay while an autovacuum worker still sees them, and a session that was closed counts
+        what it changed only when it has ended.
+        """
+        deadline = time.monotonic() + 60
+        while True:
+            self._await_closed_sessions(deadline)
+            self.execute(f"VACUUM (ANALYZE) {table}")
+            [(left,)] = self.execute(
+                "SELECT count(*) FROM pg_catalog.pg_stat_user_tables"
+                " WHERE n_dead_tup > 0 AND (%s = '' OR relid = to_regclass(%s))",
+                [table, table],
+            )
+            if not left:
+                return
+            assert time.monotonic() < deadline, f"{self.name}: dead rows are left in {left} tables"
+
+    def _await_closed_sessions(self, deadline: float) -> None:
+        known = [c.info.backend_pid for c in self._open if not c.closed]
+        while self.execute(
+            "SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            " AND pid <> ALL (%s)",
+            [known],
+        ):
+            assert time.monotonic() < deadline, f"{self.name}: sessions are still there"
+            time.sleep(0.01)
 
     def give_to(self, role: Role) -> None:
         """Make a role the owner of the database and of every relation in `public`."""

@@ -420,7 +420,7 @@ def shrinking(patience: dict[str, str] = PATIENT) -> Policies:
 
 def vacuumed(database: Database, _policy: Policy) -> None:
     database.execute("SELECT pg_stat_force_next_flush()")
-    database.execute("VACUUM (ANALYZE) public.filled")
+    database.vacuum("public.filled")
 
 
 def leave_rebuild(database: Database, folder: Path) -> None:

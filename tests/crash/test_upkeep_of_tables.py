@@ -145,7 +145,7 @@ def test_interrupted_rebuild_is_cleaned_up_by_oid_and_done_by_the_next_run(
     )
     database.execute(FILLED)
     database.execute("DELETE FROM public.filled WHERE id % 4 > 0")
-    database.execute("VACUUM (ANALYZE) public.filled")
+    database.vacuum("public.filled")
     with blocking(database, phase):
         interrupted(database, policy, interrupt, lambda: (phase,) in database.execute(BUILDS))
         left = database.execute(INDEXES)

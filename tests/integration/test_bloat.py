@@ -42,9 +42,8 @@ DELETE FROM public.filled WHERE id % 4 > 0;
 
 
 def fill(database: Database, sql: str = FILLED) -> None:
-    # What is counted late would count as changed since the ANALYZE.
-    database.execute(f"{sql}; SELECT pg_catalog.pg_stat_force_next_flush()")
-    database.execute("VACUUM (ANALYZE)")
+    database.execute(sql)
+    database.vacuum()
 
 
 @pytest.fixture
@@ -103,7 +102,7 @@ def test_estimates_are_within_ten_points_of_what_is_measured(database: Database)
         for case in cases(6000):
             for statement in case.statements:
                 connection.execute(statement.encode())
-    database.execute("VACUUM (ANALYZE)")
+    database.vacuum()
     with session(database.url) as connection:
         tables, indexes, _ = read_relations(connection, 8192 * 12, TIMEOUTS.statement)
         estimated = {each.oid: estimate_table(each) for each in tables}
@@ -335,7 +334,7 @@ def test_hostile_names_are_served(database: Database, acting: Policy) -> None:
     database.execute(f"CREATE INDEX {index} ON {table} (id)")
     database.execute(f"INSERT INTO {table} SELECT generate_series(1, 20000)")
     database.execute(f"DELETE FROM {table} WHERE id % 4 > 0")
-    database.execute("VACUUM (ANALYZE)")
+    database.vacuum()
     report = act(acting)
     assert [result.outcome for result in report.results] == [Outcome.DONE]
     assert len(only(report, FindingKind.TABLE_BLOAT)) == 1
@@ -408,7 +407,7 @@ def test_index_that_advice_calls_superfluous_is_not_rebuilt(
         " DELETE FROM public.parts WHERE id % 4 > 0;"
         " SELECT pg_catalog.pg_stat_force_next_flush()"
     )
-    database.execute("VACUUM (ANALYZE)")
+    database.vacuum()
     policy = make_policy(
         tmp_path, database.url, bloat=ACTING, indexes={"preflight": {"free_disk": "1 MB"}}
     )
@@ -523,7 +522,7 @@ def test_rebuild_that_an_owners_function_fails_leaves_nothing_and_backs_off(
     name = 'x"' * 30 + "é!"
     assert len(name.encode()) == 63
     database.execute(RAISING.replace("{index}", quote(name)))
-    database.execute("VACUUM (ANALYZE) public.filled")
+    database.vacuum("public.filled")
     database.execute("UPDATE public.switch SET raises = true")
     index = f"public.{quote(name)}"
     for days, is_tried in ((0, True), (0, False), (1, True), (1, False), (1, True), (3, False)):
@@ -554,7 +553,7 @@ def test_rebuild_that_meets_duplicates_leaves_nothing(database: Database, acting
         "UPDATE pg_index SET indisunique = true WHERE indexrelid = 'filled_pkey'::regclass"
     )
     database.execute("ALTER INDEX public.filled_pkey SET (fillfactor = 90)")
-    database.execute("VACUUM (ANALYZE) public.filled")
+    database.vacuum("public.filled")
     (result,) = act(acting).results
     assert result.outcome is Outcome.FAILED
     for _ in range(2):
@@ -630,7 +629,7 @@ def test_name_of_a_partitioned_unique_index_stands_for_those_of_its_partitions(
         )
     database.execute("INSERT INTO public.filled SELECT generate_series(0, 39999)")
     database.execute("DELETE FROM public.filled WHERE id % 4 > 0")
-    database.execute("VACUUM (ANALYZE)")
+    database.vacuum()
     named = {**ACTING, "reindex_unique": ["public.filled_pkey", "public.absent", "public.filled"]}
     policy = make_policy(
         tmp_path, database.url, bloat=named, indexes={"preflight": {"free_disk": "1 MB"}}

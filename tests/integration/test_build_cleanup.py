@@ -50,7 +50,7 @@ def policy_for(
         database.execute(PLAIN)
         return make_policy(folder, database.url, EVENTS, indexes=PREFLIGHT, **limits)
     database.execute(FILLED)
-    database.execute("VACUUM (ANALYZE)")
+    database.vacuum()
     if subject == "indexes":
         (folder / "declared.sql").write_text("CREATE UNIQUE INDEX by_note ON public.filled (note);")
         section = {"declared": "declared.sql", **PREFLIGHT}

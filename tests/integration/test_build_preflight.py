@@ -235,7 +235,7 @@ def test_rebuild_waits_for_slots_too(database: Database, tmp_path: Path) -> None
         " INSERT INTO public.filled SELECT generate_series(1, 20000);"
         " DELETE FROM public.filled WHERE id % 4 > 0; SELECT pg_stat_force_next_flush()"
     )
-    database.execute("VACUUM (ANALYZE)")
+    database.vacuum()
     policy = make_policy(
         tmp_path,
         database.url,

@@ -178,7 +178,7 @@ def test_growth_of_a_partitioned_table_is_the_sum_of_its_partitions(
         bound = f"FROM ({n * 50000}) TO ({(n + 1) * 50000})"
         database.execute(f"CREATE TABLE public.e{n} PARTITION OF public.events FOR VALUES {bound}")
     database.execute("INSERT INTO public.events SELECT generate_series(0, 99999)")
-    database.execute("VACUUM (ANALYZE)")
+    database.vacuum()
     record(policy)
     ((name, n_partitions, n_rows),) = database.execute(
         "SELECT object, n_partitions, n_rows FROM maintenance.table_size"

@@ -30,7 +30,7 @@ DELETE FROM public."fil|led" WHERE id % 4 > 0;
 @pytest.fixture
 def policy(database: Database, tmp_path: Path) -> Policy:
     database.execute(BLOATED)
-    database.execute("VACUUM (ANALYZE)")
+    database.vacuum()
     write_policy(tmp_path, database.url, bloat={"min_size": "100 kB"}, workload={})
     (policy,) = load_policies([tmp_path]).loaded
     return policy
