@@ -39,8 +39,8 @@ lint: environment ## Format and lint
 type: environment ## Types
 	$(BIN)/pyright
 
-bench: environment ## Speed, beside the rivals, in one run
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: environment ## Speed, beside the rivals, in one run, into benchmarks/RESULTS.md; QUICK=1: small, unwritten
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 claims: environment ## What the plans of the example systems claim, measured, into their pages; ARGS=nova: one
 	$(BIN)/python -m tests.system_measurements $(ARGS)

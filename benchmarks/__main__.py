@@ -1,90 +1,66 @@
-"""Run the named benchmarks, or all quick ones."""
+"""Run the named benchmarks, or all of a size."""
 
 import signal
 import sys
+from collections.abc import Mapping
 from types import FrameType
 
 import click
 from rich.console import Console
 
-from benchmarks.analyze import AnalyzeChanged
-from benchmarks.archive import ArchiveMonth
-from benchmarks.bloat_estimates import BloatEstimates
-from benchmarks.conversion import DOCUMENTS, Conversion, ConversionStall
-from benchmarks.create_partitions import CreatePartitions
-from benchmarks.declared_indexes import DeclaredIndexes
-from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
-from benchmarks.drop_expired import DropExpired
-from benchmarks.health import Health
-from benchmarks.index_advice import IndexAdvice
-from benchmarks.index_rollout import IndexRollout, IndexRolloutStall
-from benchmarks.linearity import Linearity
-from benchmarks.matviews import MatviewDecision, Matviews
-from benchmarks.nothing_to_do import NothingToDo
-from benchmarks.outcomes import Benchmark, Outcome
-from benchmarks.pool_alert import PoolAlert
-from benchmarks.report import show, write
-from benchmarks.retention_stall import RetentionStall
+from benchmarks.outcomes import Benchmark
+from benchmarks.page import write_page
+from benchmarks.profiles import LONG, QUICK, STATED
+from benchmarks.report import show
+from benchmarks.results import Result, circumstances, keep
 from benchmarks.servers import fresh_server, version_of
-from benchmarks.tick_to_finish import TickToFinish
-from benchmarks.view_speedup import ViewSpeedup
-from benchmarks.watch import Watch, WatchDaemon
-from benchmarks.writer_stall import WriterStall
-
-BENCHMARKS: dict[str, Benchmark] = {
-    "nothing_to_do": NothingToDo(),
-    "create_partitions": CreatePartitions(),
-    "drop_expired": DropExpired(),
-    "writer_stall": WriterStall(),
-    "retention_stall": RetentionStall(),
-    "tick_to_finish": TickToFinish(),
-    "archive": ArchiveMonth(),
-    "analyze": AnalyzeChanged(),
-    "default_swap": DefaultSwap(),
-    "default_swap_time": DefaultSwapTime(),
-    "matviews": Matviews(),
-    "matview_decision": MatviewDecision(),
-    "view_speedup": ViewSpeedup(),
-    "bloat_estimates": BloatEstimates(),
-    "health": Health(),
-    "index_advice": IndexAdvice(),
-    "declared_indexes": DeclaredIndexes(),
-    "index_rollout": IndexRollout(),
-    "index_rollout_stall": IndexRolloutStall(),
-    "conversion": Conversion(),
-    "conversion_stall": ConversionStall(),
-    "conversion_documents": Conversion(rounds=1, shape=DOCUMENTS),
-    "conversion_stall_documents": ConversionStall(rounds=1, shape=DOCUMENTS),
-    "watch": Watch(),
-}
-LONG: dict[str, Benchmark] = {
-    "linearity": Linearity(),
-    "watch_daemon": WatchDaemon(),
-    "pool_alert": PoolAlert(),
-    "conversion_20m": Conversion(n_rows=20_000_000, rounds=1),
-    "conversion_stall_20m": ConversionStall(n_rows=20_000_000, rounds=1),
-    "view_speedup_5m": ViewSpeedup(n_rows=5_000_000),
-}
+from maintenance.demo.postgres import PostgresServer
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice([*BENCHMARKS, *LONG]))
+@click.argument("names", nargs=-1, type=click.Choice([*STATED, *LONG]))
 @click.option("--long", is_flag=True, help="Include benchmarks that take many minutes.")
-def main(names: tuple[str, ...], long: bool) -> None:
-    """Measure our work and its peers, and compare the results with the targets."""
+@click.option("--quick", is_flag=True, help="At small sizes; nothing is written.")
+def main(names: tuple[str, ...], long: bool, quick: bool) -> None:
+    """Measure our work and its peers, and compare the results with the targets.
+
+    Each result takes the place of the older one in benchmarks/RESULTS.md.
+    """
     # As on Ctrl-C: removes the server's folder, which may have gigabytes.
     signal.signal(signal.SIGTERM, _leave)
     console = Console()
-    known = BENCHMARKS | LONG
-    chosen = names or (known if long else BENCHMARKS)
-    outcomes: dict[str, Outcome] = {}
+    known = QUICK if quick else {**STATED, **LONG} if long or names else STATED
+    if unknown := set(names) - set(known):
+        raise click.UsageError(f"no small size of {', '.join(sorted(unknown))}")
+    results = _run_all({name: known[name] for name in names or known}, console)
+    if not quick:
+        console.print(f"\nwritten to {write_page(keep(results))}")
+    if failed := [name for name, result in results.items() if result.error]:
+        console.print(f"\n[red]failed:[/] {', '.join(failed)}")
+        sys.exit(1)
+
+
+def _run_all(chosen: Mapping[str, Benchmark], console: Console) -> dict[str, Result]:
+    results: dict[str, Result] = {}
     with fresh_server() as server:
         version = version_of(server)
-        for name in chosen:
+        for name, benchmark in chosen.items():
             console.print(f"\n[bold]{name}[/] on PostgreSQL {version} …")
-            outcomes[name] = known[name].run(server)
-            show(outcomes[name], console)
-    console.print(f"\nwritten to {write(outcomes, version)}")
+            results[name] = result = run(benchmark, server, version)
+            if result.outcome:
+                show(result.outcome, console)
+            else:
+                console.print(f"[red]failed:[/] {result.error}")
+    return results
+
+
+def run(benchmark: Benchmark, server: PostgresServer, version: str) -> Result:
+    """Run one benchmark; an error ends it alone."""
+    seen = circumstances(version)
+    try:
+        return Result(seen, benchmark.run(server))
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the others are measured
+        return Result(seen, error=f"{type(exc).__name__}: {exc}".splitlines()[0])
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

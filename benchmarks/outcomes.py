@@ -24,7 +24,7 @@ class Target:
         return self.value <= self.limit
 
     def as_json(self) -> dict[str, Any]:
-        return {"text": self.text, "value": self.value, "limit": self.limit, "met": self.met}
+        return {"text": self.text, "value": float(f"{self.value:.4g}"), "limit": self.limit}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,18 @@ class Outcome:
         return {
             "what": self.what,
             "unit": self.unit,
-            "samples": {name: list(values) for name, values in self.samples.items()},
-            "medians": {name: median(values) for name, values in self.samples.items() if values},
+            "samples": {
+                name: [float(f"{value:.4g}") for value in values]
+                for name, values in self.samples.items()
+            },
             "targets": [target.as_json() for target in self.targets],
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
+        """Return what `as_json` has made."""
+        targets = tuple(Target(t["text"], t["value"], t["limit"]) for t in content["targets"])
+        return cls(content["what"], content["unit"], content["samples"], targets)
 
 
 def ratio(samples: Mapping[str, Sequence[float]], over: str, under: str) -> float:
@@ -60,6 +68,15 @@ def ratio(samples: Mapping[str, Sequence[float]], over: str, under: str) -> floa
     """
     rounds = zip(samples[over], samples[under], strict=True)
     return median(one / other for one, other in rounds)
+
+
+def times(samples: Mapping[str, Sequence[float]], name: str, first: str) -> float:
+    """Return the ratio that targets use; of medians if there are no pairs of rounds."""
+    if name == first:
+        return 1.0
+    if len(samples[name]) == len(samples[first]):
+        return ratio(samples, name, first)
+    return median(samples[name]) / median(samples[first])
 
 
 class Benchmark(Protocol):

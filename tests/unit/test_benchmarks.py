@@ -1,13 +1,13 @@
 """Every benchmark runs, at a tiny size: what it measures must be there, however long it takes."""
 
 import io
-import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from benchmarks import partman
+from benchmarks.__main__ import run
 from benchmarks.archive import ArchiveMonth
 from benchmarks.create_partitions import CreatePartitions
 from benchmarks.declared_indexes import DeclaredIndexes
@@ -19,7 +19,10 @@ from benchmarks.linearity import Linearity
 from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import OURS, PEER, Benchmark, Outcome, Target
-from benchmarks.report import show, write
+from benchmarks.page import write_page
+from benchmarks.profiles import LONG, QUICK, STATED
+from benchmarks.report import show
+from benchmarks.results import Result, circumstances, keep, read_results
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
 from benchmarks.view_speedup import ViewSpeedup
@@ -72,7 +75,7 @@ def test_tick_to_finish_waits_for_a_scheduled_run(server18: PostgresServer) -> N
 
 def an_outcome() -> Outcome:
     targets = (Target("enough, s", 1.0, 2.0), Target("too much, s", 3.0, 2.0))
-    return Outcome("nothing", "s", {OURS: (1.0, 3.0, 2.0), PEER: ()}, targets)
+    return Outcome("nothing", "s", {OURS: [1.0, 3.0, 2.0], PEER: []}, targets)
 
 
 def test_table_shows_medians_and_whether_targets_are_met() -> None:
@@ -90,9 +93,47 @@ def test_peer_that_is_missing_is_said_to_be() -> None:
     assert "not installed" in page.getvalue()
 
 
-def test_file_holds_server_version_date_and_every_sample(tmp_path: Path) -> None:
-    content = json.loads(write({"nothing": an_outcome()}, "15.20", tmp_path).read_text())
-    assert content["server_version"] == "15.20"
-    assert content["date"].endswith("+00:00")
-    assert content["benchmarks"]["nothing"]["samples"] == {OURS: [1.0, 3.0, 2.0], PEER: []}
-    assert content["benchmarks"]["nothing"]["medians"] == {OURS: 2.0}
+class Broken:
+    """A benchmark that fails."""
+
+    def run(self, server: PostgresServer) -> Outcome:  # noqa: ARG002 - as every benchmark
+        raise ZeroDivisionError("by zero")
+
+
+def test_benchmark_that_fails_is_a_result_and_the_page_tells_of_it(
+    server18: PostgresServer, tmp_path: Path
+) -> None:
+    result = run(Broken(), server18, "18.4")
+    assert result.error == "ZeroDivisionError: by zero"
+    page = write_page(keep({"broken": result}, tmp_path), tmp_path).read_text()
+    assert "**Failed: broken.**" in page
+    assert "ZeroDivisionError: by zero" in page
+
+
+def test_newest_result_of_each_benchmark_is_kept(tmp_path: Path) -> None:
+    seen = circumstances("15.20")
+    older = Result(seen, error="Error: lost")
+    keep({"one": older, "other": older}, tmp_path)
+    kept = keep({"one": Result(seen, an_outcome())}, tmp_path)
+    assert kept == read_results(tmp_path) == {"one": Result(seen, an_outcome()), "other": older}
+
+
+def test_page_and_chart_show_each_target_and_where_it_was_measured(tmp_path: Path) -> None:
+    page = write_page({"nothing": Result(circumstances("15.20"), an_outcome())}, tmp_path)
+    text = page.read_text()
+    assert "**1 of 2 targets are met.**" in text
+    assert "| [nothing](#nothing) | enough, s | 1 | 2 | met |" in text
+    assert "| [nothing](#nothing) | too much, s | 3 | 2 | **missed** |" in text
+    assert f"| {OURS} | 2 | 1 | 3 | 1.00 |" in text
+    assert f"| {PEER} | not installed |" in text
+    assert "PostgreSQL 15.20, 20" in text
+    chart = (tmp_path / "results.png").read_bytes()
+    assert chart.startswith(b"\x89PNG")
+    write_page({"nothing": Result(circumstances("15.20"), an_outcome())}, tmp_path)
+    assert (tmp_path / "results.png").read_bytes() == chart
+
+
+def test_each_quick_benchmark_is_one_that_is_stated() -> None:
+    without_quick_size = {"conversion_documents", "conversion_stall_documents"}
+    assert set(QUICK) == set(STATED) - without_quick_size
+    assert not set(LONG) & set(STATED)
