@@ -301,7 +301,7 @@ class FindingKind(StrEnum):
         "index_wide_key", INDEXES, is_advice=True, reads=(Reading.COLUMN_STATISTICS,)
     )
     FK_UNINDEXED = _kind("fk_unindexed", INDEXES, is_advice=True, reads=(Reading.FOREIGN_KEYS,))
-    REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
+    REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES, is_fitness=True)
     STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS, is_of_run=True)

@@ -308,6 +308,7 @@ class Standby:
         load: its snapshot; None if not reachable. Only a primary has sizes and wraparound.
         lag_bytes: how far it is behind the primary; None if unknown.
         silence: why it is not reachable.
+        reason: the code of that error, if it has one.
     """
 
     name: str
@@ -315,6 +316,7 @@ class Standby:
     lag_bytes: int | None = None
     lag_s: float | None = None
     silence: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

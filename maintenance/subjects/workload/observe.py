@@ -82,7 +82,12 @@ def observe_standbys(
     position = _position(primary, policy)
     answers = ask_replicas(primary, policy, target.resolve, "workload", look)
     return tuple(
-        replace(answer.result or Standby(""), name=answer.name, silence=answer.silence)
+        replace(
+            answer.result or Standby(""),
+            name=answer.name,
+            silence=answer.silence,
+            reason=answer.reason,
+        )
         for answer in answers
     )
 
