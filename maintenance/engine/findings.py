@@ -58,6 +58,7 @@ class Reading(StrEnum):
     REPLICA = "replica"
     STATEMENTS = "statements"
     SESSIONS = "sessions"
+    CONNECTIONS = "connections"
     SNAPSHOTS = "snapshots"
     WRAPAROUND = "wraparound"
     SIZES = "sizes"
@@ -326,6 +327,9 @@ class FindingKind(StrEnum):
     )
     CONNECTIONS_SATURATED = _kind(
         "connections_saturated", WORKLOAD, unit=Unit.SHARE, reads=(Reading.REPLICA,)
+    )
+    CONNECTION_WITHOUT_TLS = _kind(
+        "connection_without_tls", WORKLOAD, reads=(Reading.REPLICA, Reading.CONNECTIONS)
     )
     IDLE_IN_TRANSACTION = _kind(
         "idle_in_transaction",

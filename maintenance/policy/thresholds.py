@@ -406,6 +406,8 @@ class WorkloadPolicy(Section):
     """Maximum mean time over all statements."""
     connections: Share = 0.9
     """Maximum share of the connections available to applications."""
+    require_tls: bool = False
+    """Whether connections over the network without TLS are reported."""
     redis_hit_rate: Share = 0.7
     """Minimum hit rate of the Redis cache."""
     buffer_hit_rate: Share = 0.95
