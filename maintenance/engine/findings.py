@@ -325,6 +325,13 @@ class FindingKind(StrEnum):
     QUERY_N_PLUS_ONE = _kind(
         "query_n_plus_one", WORKLOAD, is_advice=True, reads=(Reading.REPLICA, Reading.STATEMENTS)
     )
+    MATVIEW_CANDIDATE = _kind(
+        "matview_candidate",
+        WORKLOAD,
+        is_advice=True,
+        unit=Unit.SHARE,
+        reads=(Reading.REPLICA, Reading.STATEMENTS),
+    )
     CONNECTIONS_SATURATED = _kind(
         "connections_saturated", WORKLOAD, unit=Unit.SHARE, reads=(Reading.REPLICA,)
     )
