@@ -113,6 +113,12 @@ class UnreachableError(MaintenanceError):
     exit_code = 3
 
 
+ANOTHER_DATABASE = "another_database"
+NOT_A_STANDBY = "not_a_standby"
+NO_REPLICA = frozenset({ANOTHER_DATABASE, NOT_A_STANDBY})
+"""Reasons of the error that the url of a replica leads to a server that is none."""
+
+
 class ForeignStoreError(MaintenanceError):
     """The store's schema may contain another role's objects; the hint has the remedy."""
 

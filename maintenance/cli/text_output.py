@@ -30,6 +30,8 @@ from maintenance.subjects.indexes.declared.query_service import (
     said_json,
 )
 from maintenance.subjects.partitions.inventory import TableInventory, inventory
+from maintenance.subjects.workload.connection_findings import CONNECTIONS
+from maintenance.subjects.workload.facts import TABLES
 
 
 def escape(text: str) -> str:
@@ -115,6 +117,7 @@ def render_status(policy: Policy, report: Report) -> None:
     _skipped(report.plan.skipped)
     _findings(report.findings)
     _declared_queries(report.facts)
+    _workload(report.facts)
     if report.runs:
         _out.print(_runs(report))
     spent = sum(cost.seconds for cost in report.costs.values())
@@ -261,6 +264,24 @@ def _partitions_read(facts: Mapping[str, Any]) -> None:
             f" {each['partitions']} partitions of {each['table']}{why}"
         )
         _out.print(Text(visible(text), style="dim"), soft_wrap=True)
+
+
+def _workload(facts: Mapping[str, Any]) -> None:
+    """Print the connections of clients, and the largest tables."""
+    if found := facts.get(CONNECTIONS):
+        shown = _table("connections", "role", "application", "client", "database", "state", "TLS")
+        for each in found:
+            tls = {True: "yes", False: "no", None: ""}[each["is_encrypted"]]
+            names = ("role", "application", "client", "database", "state")
+            shown.add_row(str(each["n"]), *(escape(each[name] or "") for name in names), tls)
+        _out.print(shown)
+    if found := facts.get(TABLES):
+        shown = _table("table", "partitions", "size", "rows alone", "indexes")
+        for each in found:
+            sizes = (each[name] for name in ("size_bytes", "heap_bytes", "index_bytes"))
+            n_partitions = str(each["partitions"] or "")
+            shown.add_row(escape(each["table"]), n_partitions, *map(readable_size, sizes))
+        _out.print(shown)
 
 
 def _service(query: Mapping[str, Any]) -> str:

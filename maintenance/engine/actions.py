@@ -98,6 +98,8 @@ class HeldBy(StrEnum):
     WAVE_NOT_DUE = "wave_not_due"
     WAVE_NOT_CHOSEN = "wave_not_chosen"
     UNDONE = "undone"
+    OUTSIDE_WINDOW = "outside_window"
+    BACKUP_UNCONFIRMED = "backup_unconfirmed"
 
 
 class Hold(NamedTuple):

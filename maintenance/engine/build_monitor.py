@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.progress import BuildProgress
-from maintenance.errors import LockNotAcquiredError, MaintenanceError
+from maintenance.errors import BuildPostponedError, LockNotAcquiredError, MaintenanceError
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import (
     Connection,
@@ -34,6 +35,14 @@ TELL_EVERY_S = 5.0
 """Seconds between two lines on how far a build is."""
 
 
+WINDOW_ENDED = "window_ended"
+
+
+def always(_moment: datetime) -> bool:
+    """Let a build run at any time."""
+    return True
+
+
 @dataclass(slots=True)
 class Watch:
     """The state of the monitoring session.
@@ -41,31 +50,47 @@ class Watch:
     Attributes:
         gave_up: why the build was canceled.
         holder: facts about the session that it waited for then.
+        window_ended: whether it was canceled because its hours were over.
         index_oid: of the new index, as soon as it is known.
         over: set when the build has ended.
     """
 
     gave_up: str | None = None
     holder: dict[str, Any] = field(default_factory=dict[str, Any])
+    window_ended: bool = False
     index_oid: int | None = None
     over: threading.Event = field(default_factory=threading.Event)
+
+    def error(self, statement: str) -> LockNotAcquiredError | BuildPostponedError:
+        """Return why a statement was canceled."""
+        text = f"{statement}: {self.gave_up}"
+        if self.window_ended:
+            hint = "lengthen indexes.window, or build it by hand; begun anew in the next hours"
+            return BuildPostponedError(text, hint=hint, reason=WINDOW_ENDED)
+        hint = "end that session; retried on the next run"
+        return LockNotAcquiredError(text, hint=hint, holder=self.holder)
 
 
 @contextmanager
 def watched(
-    context: ActionContext, note_index: Callable[[int], None] | None = None
+    context: ActionContext,
+    note_index: Callable[[int], None] | None = None,
+    may_run: Callable[[datetime], bool] = always,
 ) -> Generator[Watch]:
     """Monitor the index build that the context's session runs in the block.
 
-    A build that waits for the same session longer than `locks.give_up_after` is canceled. If
-    the second session can't be opened, the build continues without monitoring.
+    A build that waits for the same session longer than `locks.give_up_after` is canceled, and so
+    is one that still runs when it may not. If the second session can't be opened, the build
+    continues without monitoring.
 
     Args:
         context: the session of the build, and its limits.
         note_index: called with the OID of the new index as soon as it is known.
+        may_run: whether it may run at a time.
     """
     watch = Watch()
-    thread = threading.Thread(target=_watch, args=(context, note_index, watch), daemon=True)
+    arguments = (context, note_index, may_run, watch)
+    thread = threading.Thread(target=_watch, args=arguments, daemon=True)
     thread.start()
     try:
         yield watch
@@ -94,7 +119,7 @@ def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
     """Run the monitored statement.
 
     Raises:
-        LockNotAcquiredError: the monitor canceled it.
+        LockNotAcquiredError, BuildPostponedError: the monitor canceled it.
         MaintenanceError: the server rejected it.
     """
     connection = context.connection
@@ -102,17 +127,18 @@ def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
         run_sql(connection, statement)
     except psycopg.Error as exc:
         if watch.gave_up is not None and not connection.broken:
-            raise LockNotAcquiredError(
-                f"{statement}: {watch.gave_up}",
-                hint="end that session; retried on the next run",
-                holder=watch.holder,
-            ) from exc
+            raise watch.error(statement) from exc
         error = to_error(exc, statement)
         path = context.policy.database.search_path
         raise name_owner_code(connection, exc, error, path) from exc
 
 
-def _watch(context: ActionContext, note_index: Callable[[int], None] | None, watch: Watch) -> None:
+def _watch(
+    context: ActionContext,
+    note_index: Callable[[int], None] | None,
+    may_run: Callable[[datetime], bool],
+    watch: Watch,
+) -> None:
     if watch.over.wait(EVERY_S if note_index is not None else FIRST_AFTER_S):
         return
     policy = context.policy
@@ -124,7 +150,7 @@ def _watch(context: ActionContext, note_index: Callable[[int], None] | None, wat
         with closing(
             connect(address, application=name, timeouts=timeouts, setting=url.setting)
         ) as session:
-            _follow(context, session, note_index, watch)
+            _follow(context, session, note_index, may_run, watch)
     except MaintenanceError as exc:
         context.progress(f"Build continues without monitoring: {exc}")
     except psycopg.Error as exc:
@@ -135,6 +161,7 @@ def _follow(
     context: ActionContext,
     session: Connection,
     note_index: Callable[[int], None] | None,
+    may_run: Callable[[datetime], bool],
     watch: Watch,
 ) -> None:
     pid = process_of(context.connection)
@@ -161,6 +188,10 @@ def _follow(
             watch.holder = _facts(row)
             context.connection.cancel_safe()
             since = time.monotonic()
+        # once: what follows the build is its clean-up
+        if row.phase is not None and watch.gave_up is None and not may_run(datetime.now(UTC)):
+            watch.gave_up, watch.window_ended = "canceled at the end of indexes.window", True
+            context.connection.cancel_safe()
         watch.over.wait(EVERY_S)
 
 

@@ -58,6 +58,7 @@ class Reading(StrEnum):
     REPLICA = "replica"
     STATEMENTS = "statements"
     SESSIONS = "sessions"
+    CONNECTIONS = "connections"
     SNAPSHOTS = "snapshots"
     WRAPAROUND = "wraparound"
     SIZES = "sizes"
@@ -301,7 +302,7 @@ class FindingKind(StrEnum):
         "index_wide_key", INDEXES, is_advice=True, reads=(Reading.COLUMN_STATISTICS,)
     )
     FK_UNINDEXED = _kind("fk_unindexed", INDEXES, is_advice=True, reads=(Reading.FOREIGN_KEYS,))
-    REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
+    REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES, is_fitness=True)
     STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS, is_of_run=True)
@@ -324,8 +325,18 @@ class FindingKind(StrEnum):
     QUERY_N_PLUS_ONE = _kind(
         "query_n_plus_one", WORKLOAD, is_advice=True, reads=(Reading.REPLICA, Reading.STATEMENTS)
     )
+    MATVIEW_CANDIDATE = _kind(
+        "matview_candidate",
+        WORKLOAD,
+        is_advice=True,
+        unit=Unit.SHARE,
+        reads=(Reading.REPLICA, Reading.STATEMENTS),
+    )
     CONNECTIONS_SATURATED = _kind(
         "connections_saturated", WORKLOAD, unit=Unit.SHARE, reads=(Reading.REPLICA,)
+    )
+    CONNECTION_WITHOUT_TLS = _kind(
+        "connection_without_tls", WORKLOAD, reads=(Reading.REPLICA, Reading.CONNECTIONS)
     )
     IDLE_IN_TRANSACTION = _kind(
         "idle_in_transaction",

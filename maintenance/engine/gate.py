@@ -75,6 +75,9 @@ _OF_INDEXES = _DROPPING | {
     ActionKind.UNDO,
 }
 
+_ROLLED_OUT = _OF_INDEXES - {ActionKind.UNDO}
+"""Kinds of actions that carry out declarations; an undo does not wait for a window or a backup."""
+
 _OF_BLOAT = frozenset({ActionKind.REINDEX, ActionKind.REMOVE_REBUILD})
 
 
@@ -92,7 +95,8 @@ class Gate:
     Attributes:
         approvals: of this database.
         pause: the pause that is active; None if there is none.
-        now: for what begins on a day; None if every day has come.
+        now: for what begins on a day or in a window; None if every day has come.
+        no_backup: why no backup is confirmed; empty if one is, or if the policy asks for none.
         undone: the runs that undid what an action is to bring about, by `Action.goal`.
     """
 
@@ -102,6 +106,7 @@ class Gate:
     pause: Pause | None = None
     undone: Mapping[str, str] = field(default_factory=dict[str, str])
     now: datetime | None = None
+    no_backup: str = ""
 
     def hold(self, action: Action) -> Hold | None:
         """Return why an action is not executed; None if it may be."""
@@ -127,8 +132,11 @@ class Gate:
         if drops and not (indexes is not None and indexes.allow_drop):
             text = "not run: indexes.allow_drop of the policy is false"
             return Hold(HeldBy.DROPS_NOT_ALLOWED, text)
-        if (early := self._early(action)) is not None:
+        if (early := self._early(action) or self._outside_window(action)) is not None:
             return early
+        if self.no_backup and action.kind in _ROLLED_OUT | RETIRING:
+            text = f"not run: no backup is confirmed: {self.no_backup} (backup)"
+            return Hold(HeldBy.BACKUP_UNCONFIRMED, text)
         rewrites = action.kind is ActionKind.ADD_COLUMN and bool(action.detail.get("rewrites"))
         if rewrites and not (indexes is not None and indexes.allow_rewrite):
             text = "not run: indexes.allow_rewrite of the policy is false"
@@ -142,6 +150,16 @@ class Gate:
         if day is None or self.now is None or self.now.astimezone(UTC).date() >= day:
             return None
         return Hold(HeldBy.WAVE_NOT_DUE, f"not run: wave {wave} begins on {day} (indexes.waves)")
+
+    def _outside_window(self, action: Action) -> Hold | None:
+        """Return the hold of a declaration outside the hours of the policy."""
+        indexes = self.policy.indexes
+        if indexes is None or self.now is None or action.kind not in _ROLLED_OUT:
+            return None
+        if indexes.is_in_window(self.now):
+            return None
+        crons = ", ".join(indexes.window)
+        return Hold(HeldBy.OUTSIDE_WINDOW, f"not run: outside indexes.window ({crons}, in UTC)")
 
     def mark(self, plan: Plan) -> Plan:
         """Return a plan whose held actions, and those that require them, say why.

@@ -1,19 +1,29 @@
 """Build and drop indexes concurrently, without lock timeouts, monitored, and without leftovers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Step
 from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
-from maintenance.engine.build_monitor import Watch, run_watched, watched, without_timeouts
+from maintenance.engine.build_monitor import (
+    WINDOW_ENDED,
+    Watch,
+    always,
+    run_watched,
+    watched,
+    without_timeouts,
+)
 from maintenance.engine.build_preflight import await_build
 from maintenance.errors import (
+    BuildPostponedError,
     EffectError,
     LockNotAcquiredError,
     MaintenanceError,
 )
+from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.server.session import Connection, fetch, owner_search_path, run_sql
 
 
@@ -57,11 +67,12 @@ def build_index(context: ActionContext, step: Step, *, is_urgent: bool = False) 
     Args:
         context: of the action.
         step: builds one index, whose name it knows.
-        is_urgent: whether it is built whatever the load of the server.
+        is_urgent: whether it is built whatever the load of the server, and at any time.
 
     Raises:
         LockNotAcquiredError: an old transaction was still open when the wait ended.
-        BuildPostponedError: the server was too busy until the wait ended, or its disk is too full.
+        BuildPostponedError: the server was too busy until the wait ended, or its disk is too full;
+            or the hours of the policy ended.
         MaintenanceError: it can't be built; what is left of it is dropped, or named in the hint.
     """
     name, table = str(step.makes), step.locks[0].object
@@ -69,10 +80,13 @@ def build_index(context: ActionContext, step: Step, *, is_urgent: bool = False) 
     found = _free(context, name, table)
     if found is not None and found.is_valid:
         return found
+    may_run = always if is_urgent else _limits(context).is_in_window
+    _refuse_outside_window(name, may_run)
     await_build(context, name, table, is_urgent=is_urgent)
+    _refuse_outside_window(name, may_run)
     with (
         without_timeouts(context),
-        watched(context) as watch,
+        watched(context, may_run=may_run) as watch,
         owner_search_path(connection, context.policy.database.search_path),
     ):
         if found is not None:
@@ -101,6 +115,19 @@ def drop_index(context: ActionContext, step: Step) -> None:
     """
     with without_timeouts(context), watched(context) as watch:
         run_watched(context, step.statements[0], watch)
+
+
+def _limits(context: ActionContext) -> IndexesPolicy:
+    return context.policy.indexes or IndexesPolicy()
+
+
+def _refuse_outside_window(name: str, may_run: Callable[[datetime], bool]) -> None:
+    if not may_run(datetime.now(UTC)):
+        raise BuildPostponedError(
+            f"{name}: not begun: indexes.window has ended",
+            hint="begun in the next hours of the window; lengthen it if they never suffice",
+            reason=WINDOW_ENDED,
+        )
 
 
 def _free(context: ActionContext, name: str, table: str) -> FoundIndex | None:

@@ -11,6 +11,7 @@ from maintenance.orchestration.health_metadata import (
     Metadata,
     bloat_metadata,
     capacity_metadata,
+    live_metadata,
     workload_metadata,
 )
 from maintenance.orchestration.metadata import actions_metadata
@@ -77,7 +78,12 @@ def _asset(
     def described(maintainer: Maintainer, report: Report) -> Metadata:
         with maintainer.history(policy) as store:
             metadata = describe(policy, store)
-        return {**metadata, **actions_metadata(report), **_won(report)}
+        return {
+            **metadata,
+            **actions_metadata(report),
+            **_won(report),
+            **live_metadata(report.facts),
+        }
 
     return subject_asset(Frame(policy, subject, arguments), described)
 

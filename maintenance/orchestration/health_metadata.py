@@ -1,5 +1,6 @@
 """Metadata of bloat, workload and capacity: tables of the largest, numbers to plot, charts."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from maintenance.server.query_text import shown
 from maintenance.server.session import Connection
 from maintenance.subjects.bloat.history import newest_look, trend
 from maintenance.subjects.capacity.history import newest
+from maintenance.subjects.workload.connection_findings import CONNECTIONS
+from maintenance.subjects.workload.facts import TABLES
 from maintenance.subjects.workload.history import largest, moments, months
 from maintenance.subjects.workload.sample_history import samples_since
 from maintenance.subjects.workload.statement_history import Statement, heaviest
@@ -108,6 +111,28 @@ def workload_metadata(policy: Policy, store: Connection) -> Metadata:
     if (targets := targets_of(policy)).by_query:
         metadata["targets"] = _targets(store, database, targets)
     metadata["tables"] = _tables(store, database)
+    return metadata
+
+
+def live_metadata(facts: Mapping[str, Any]) -> Metadata:
+    """Return the connections and the sizes of tables that the run has just observed."""
+    metadata: Metadata = {}
+    if found := facts.get(CONNECTIONS):
+        rows = (
+            (
+                str(each["n"]),
+                *(code(each[name] or "") for name in ("role", "application", "client", "database")),
+                each["state"] or "",
+                {True: "yes", False: "no", None: ""}[each["is_encrypted"]],
+            )
+            for each in found[:WORST]
+        )
+        columns = ("connections:", "role", "application", "client", "database", "state", "TLS")
+        metadata["connections_by_client"] = table(columns, rows)
+    if found := facts.get(TABLES):
+        names = ("size_bytes", "heap_bytes", "index_bytes")
+        rows = ((code(each["table"]), *(readable_size(each[n]) for n in names)) for each in found)
+        metadata["largest_tables"] = table(("table", "size:", "rows alone:", "indexes:"), rows)
     return metadata
 
 

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from maintenance.engine.actions import ActionKind, HeldBy, Hold
@@ -15,6 +15,7 @@ from maintenance.errors import HeldError, UsageError
 from maintenance.names import QualifiedName
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.approvals import Approval, Terms, narrowed, terms_of, withdrawn
+from maintenance.server.backups import missing_evidence
 from maintenance.server.session import Connection
 from maintenance.store.approvals import forget_approvals, keep_approvals, read_approvals
 from maintenance.store.pauses import read_pause
@@ -45,6 +46,15 @@ def read_gate(
     undone: Mapping[str, str] = {} if again else undone_goals(store, name)
     approvals, pause = read_approvals(store, name), read_pause(store, name)
     return Gate(policy, origin, approvals, pause, undone, now)
+
+
+def with_backup(gate: Gate, connection: Connection, now: datetime) -> Gate:
+    """Return a gate that knows whether a backup is confirmed, if the policy asks for one."""
+    policy = gate.policy
+    if policy.backup is None:
+        return gate
+    cap = policy.observe.time_cap
+    return replace(gate, no_backup=missing_evidence(connection, policy.backup, now, cap))
 
 
 def refuse_if_paused(policy: Policy, store: Connection) -> None:

@@ -47,6 +47,7 @@ from maintenance.pipeline.gate import (
     refuse_if_paused,
     refuse_if_reporting,
     who,
+    with_backup,
 )
 from maintenance.pipeline.inspection import unnamed
 from maintenance.pipeline.observe import (
@@ -187,6 +188,7 @@ def plan(
         target.optional_store() as store,
     ):
         gate = _gate_of_plan(policy, origin, store, moment)
+        gate = with_backup(gate, connection, moment)
         run = RunContext(
             target, moment, subjects, request, connection, store, meter=meter, gate=gate
         )
@@ -230,6 +232,7 @@ def apply(
         if origin is Origin.COMMAND or request.forced:
             refuse_if_paused(policy, store)
         gate = read_gate(policy, origin, store, moment, again=request.again)
+        gate = with_backup(gate, connection, moment)
         reduce_approvals(gate, store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)

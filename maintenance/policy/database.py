@@ -1,10 +1,12 @@
 """Connections, locks, schedules and observation limits of a policy."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from maintenance.policy.base import Section, as_written
+from maintenance.errors import ProblemReason
+from maintenance.policy.base import Section, as_written, refused
+from maintenance.policy.paths import MarkerFile
 from maintenance.policy.quantities import Duration, HistorySpan, Timeout, WatchInterval
 from maintenance.policy.secrets import PostgresUrl, RedisUrl, at
 from maintenance.policy.values import Cron, DatabaseName, Mode, Owner, SearchPath, Text
@@ -42,6 +44,27 @@ class StorePolicy(Section):
     """Role that may own the schema and its objects, besides the connecting role."""
     keep: HistorySpan = as_written("13 months")
     """Retention of the history."""
+
+
+class BackupPolicy(Section):
+    """What shows that there is a recent backup; without it nothing is rolled out or retired."""
+
+    file: MarkerFile | None = None
+    """A file that is written after each backup; when it was changed is when that was."""
+    wal_archive: bool = False
+    """Whether the server must be archiving WAL, the last of it within `max_age`."""
+    max_age: Duration = as_written("25 hours")
+    """Maximum age of the backup."""
+
+    @model_validator(mode="after")
+    def _check_evidence(self) -> Self:
+        if self.file is None and not self.wal_archive:
+            raise refused(
+                "file, or wal_archive: true",
+                "the database does not know whether it was backed up",
+                reason=ProblemReason.MISSING,
+            )
+        return self
 
 
 class RedisPolicy(Section):

@@ -12,6 +12,7 @@ from maintenance.errors import ProblemReason
 from maintenance.policy.alerts import AlertsPolicy, RedisStreamSink
 from maintenance.policy.base import Fault, Section, Switched, raise_faults, refused
 from maintenance.policy.database import (
+    BackupPolicy,
     DatabasePolicy,
     LocksPolicy,
     ObservePolicy,
@@ -45,6 +46,8 @@ class Policy(Section):
     """The maintained database."""
     store: StorePolicy = StorePolicy()
     """The store: history of runs, findings and alerts."""
+    backup: BackupPolicy | None = None
+    """What shows that there is a recent backup, before a rollout and a retention."""
     redis: RedisPolicy | None = None
     """The application's Redis cache."""
     locks: LocksPolicy = LocksPolicy()

@@ -96,6 +96,26 @@ SqlSource = Annotated[
 """An existing file or folder, absolute after loading."""
 
 
+def _read_marker(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise refused("the path of a file")
+    folder = _folder(info)
+    if folder is None:
+        return Path(value)
+    path = Path(normpath(folder / value))
+    _note(info, path, value)
+    return path
+
+
+MarkerFile = Annotated[
+    Path,
+    PlainValidator(_read_marker),
+    PlainSerializer(_as_written),
+    WithJsonSchema({"type": "string", "description": "a file, relative to this file"}),
+]
+"""A file that need not exist yet, absolute after loading."""
+
+
 def _read_archive_url(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise refused(_ARCHIVE)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -23,6 +23,7 @@ from pydantic import (
 from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
 from maintenance.policy.base import Section, as_written, did_you_mean, refused, refused_file
+from maintenance.policy.cron import matches
 from maintenance.policy.declarations import Declaration
 from maintenance.policy.declared_sql import (
     DeclaredSqlError,
@@ -42,7 +43,7 @@ from maintenance.policy.quantities import (
     whole,
 )
 from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, read_queries
-from maintenance.policy.values import Mode, TableName
+from maintenance.policy.values import Cron, Mode, TableName
 
 Connections = Annotated[int, whole(1, 32)]
 
@@ -265,6 +266,9 @@ class IndexesPolicy(Section):
     columns."""
     waves: WaveDates = Field(default_factory=dict[int, date])
     """The day (UTC) from which a wave of declarations is rolled out; without one, at once."""
+    window: Annotated[tuple[Cron, ...], Field(strict=False)] = ()
+    """Crons of the minutes, in UTC, in which declarations are rolled out, such as `* 2-4 * * *`; a
+    build that still runs when they end is canceled. Without one: at any time."""
     allow_drop: bool = False
     """Whether indexes may be dropped or replaced, if they are declared too."""
     allow_rewrite: bool = False
@@ -313,6 +317,11 @@ class IndexesPolicy(Section):
                 reason=ProblemReason.NO_SUCH_FILE,
             )
         return targets
+
+    def is_in_window(self, moment: datetime) -> bool:
+        """Whether declarations are rolled out at a time, which is aware."""
+        utc = moment.astimezone(UTC)
+        return not self.window or any(matches(cron, utc) for cron in self.window)
 
     @property
     def declared_queries(self) -> tuple[DeclaredQuery, ...]:
@@ -397,6 +406,8 @@ class WorkloadPolicy(Section):
     """Maximum mean time over all statements."""
     connections: Share = 0.9
     """Maximum share of the connections available to applications."""
+    require_tls: bool = False
+    """Whether connections over the network without TLS are reported."""
     redis_hit_rate: Share = 0.7
     """Minimum hit rate of the Redis cache."""
     buffer_hit_rate: Share = 0.95

@@ -44,6 +44,7 @@ _READS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """A relation follows FROM: no function, such as `unnest(…)`."""
+_AGGREGATES = re.compile(r"\bGROUP\s+BY\b|\b(?:avg|count|sum)\s*\(", re.IGNORECASE)
 _INTO = re.compile(rf"\bINTO\s+(?:STRICT\s+)?{_NAME}(?:\s*[.,]\s*{_NAME})*+\s", re.IGNORECASE)
 _PERFORM = re.compile(r"\bPERFORM\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
@@ -95,6 +96,11 @@ def writes_rows(text: str) -> bool:
 def reads_table(text: str) -> bool:
     """Whether a normalized text is a SELECT from something: no mere computation."""
     return _READS.match(text) is not None
+
+
+def aggregates(text: str) -> bool:
+    """Whether a normalized text is a SELECT that summarizes rows of a relation."""
+    return reads_table(text) and not writes_rows(text) and _AGGREGATES.search(text) is not None
 
 
 def normalised_body(source: str) -> str:

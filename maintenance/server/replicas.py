@@ -7,7 +7,13 @@ from typing import Generic, NamedTuple, TypeVar
 
 import psycopg
 
-from maintenance.errors import MaintenanceError, UnreachableError, UsageError
+from maintenance.errors import (
+    ANOTHER_DATABASE,
+    NOT_A_STANDBY,
+    MaintenanceError,
+    UnreachableError,
+    UsageError,
+)
 from maintenance.policy import Policy
 from maintenance.policy.secrets import Url
 from maintenance.server.session import Connection, Timeouts, connect, fetch, read_transaction
@@ -39,6 +45,13 @@ class _Identity(NamedTuple):
     database_oid: int
 
 
+class _Place(NamedTuple):
+    """What a server says of itself."""
+
+    identity: _Identity
+    in_recovery: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Call(Generic[Result]):
     """One query that is run on every replica."""
@@ -58,11 +71,7 @@ class _Call(Generic[Result]):
             connect(address, application=application, timeouts=timeouts, setting=url.setting)
         ) as connection:
             try:
-                if _identity(connection, policy) != self.wanted:
-                    raise UnreachableError(
-                        "not a replica of this database: its system identifier or database differs",
-                        reason="another_database",
-                    )
+                _refuse_elsewhere(_place(connection, policy), self.wanted)
                 return self.question(connection)
             except psycopg.Error as exc:
                 raise UnreachableError(f"query failed: {type(exc).__name__}") from exc
@@ -90,7 +99,7 @@ def ask_replicas(
     """
     replicas = policy.database.replicas
     if replicas:
-        call = _Call(policy, resolve, purpose, _identity(primary, policy), question)
+        call = _Call(policy, resolve, purpose, _place(primary, policy).identity, question)
         for number, url in enumerate(replicas, 1):
             yield _answer(call, url, url.env or f"replica {number}")
 
@@ -106,7 +115,27 @@ def _answer(call: _Call[Result], url: Url, name: str) -> Answer[Result]:
         return Answer(name, silence=str(exc), reason=exc.reason)
 
 
-def _identity(connection: Connection, policy: Policy) -> _Identity:
+def _refuse_elsewhere(place: _Place, wanted: _Identity) -> None:
+    """Refuse a server that is no replica: its numbers would count as those of one.
+
+    Raises:
+        UnreachableError: it is another cluster, another database, or no standby.
+    """
+    if place.identity != wanted:
+        raise UnreachableError(
+            "not a replica of this database: its system identifier or database differs; set the"
+            " url to a standby of this database, or remove it from database.replicas",
+            reason=ANOTHER_DATABASE,
+        )
+    if not place.in_recovery:
+        raise UnreachableError(
+            "not a replica but the primary itself, or a standby that was promoted; set the url to"
+            " a standby, or remove it from database.replicas",
+            reason=NOT_A_STANDBY,
+        )
+
+
+def _place(connection: Connection, policy: Policy) -> _Place:
     with read_transaction(connection, policy.observe.time_cap, "reading the server's identity"):
         (row,) = fetch(connection, "server", "identify_cluster")
-    return _Identity(*row)
+    return _Place(_Identity(row.system_identifier, row.database_oid), row.in_recovery)

@@ -1,7 +1,7 @@
 -- list_sizes: the largest tables with indexes and TOAST, partitions summed under their root
 -- since: 15
 -- params: min_bytes int8, most int8
--- columns: schema text, name text, n_partitions int8, size_bytes int8, n_rows float8
+-- columns: schema text, name text, n_partitions int8, size_bytes int8, n_rows float8, heap_bytes int8, index_bytes int8
 -- locks: none
 -- source: PostgreSQL manual, 53.11 pg_class, 53.22 pg_inherits
 -- By relpages, which VACUUM, ANALYZE and index builds set: nothing is opened.
@@ -19,19 +19,22 @@ WITH RECURSIVE tree AS (
   LEFT JOIN tree t ON t.leaf = c.oid
   WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
 ), piece AS (
-  SELECT p.root, p.relpages FROM part p
+  SELECT p.root, 'heap' AS what, p.relpages FROM part p
   UNION ALL
-  SELECT p.root, o.relpages FROM part p JOIN pg_catalog.pg_class o ON o.oid = p.reltoastrelid
+  SELECT p.root, 'toast', o.relpages FROM part p JOIN pg_catalog.pg_class o ON o.oid = p.reltoastrelid
   UNION ALL
-  SELECT p.root, x.relpages FROM part p
+  SELECT p.root, 'index', x.relpages FROM part p
   JOIN pg_catalog.pg_index i ON i.indrelid = p.oid
   JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
   UNION ALL
-  SELECT p.root, x.relpages FROM part p
+  SELECT p.root, 'toast', x.relpages FROM part p
   JOIN pg_catalog.pg_index i ON i.indrelid = p.reltoastrelid
   JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
 ), sized AS (
-  SELECT e.root, pg_catalog.sum(e.relpages)::int8 * 8192 AS size_bytes
+  SELECT e.root,
+    pg_catalog.sum(e.relpages)::int8 * 8192 AS size_bytes,
+    coalesce(pg_catalog.sum(e.relpages) FILTER (WHERE e.what = 'heap'), 0)::int8 * 8192 AS heap_bytes,
+    coalesce(pg_catalog.sum(e.relpages) FILTER (WHERE e.what = 'index'), 0)::int8 * 8192 AS index_bytes
   FROM piece e GROUP BY e.root
 ), largest AS (
   SELECT s.* FROM sized s WHERE s.size_bytes >= %(min_bytes)s::int8
@@ -42,7 +45,9 @@ SELECT
   c.relname::text AS name,
   f.n_partitions,
   l.size_bytes,
-  f.n_rows
+  f.n_rows,
+  l.heap_bytes,
+  l.index_bytes
 FROM largest l
 JOIN pg_catalog.pg_class c ON c.oid = l.root
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

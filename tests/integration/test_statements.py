@@ -30,7 +30,7 @@ from_debian = pytest.mark.pg("== 15")
 """Only Debian's package has the extension."""
 
 SECTION = {"slow_query": "100 ms", "mean_query": "10 hours", "disk_growth": {"free_disk": "1 MB"}}
-KINDS = ("query_slow", "query_regressed", "query_n_plus_one")
+KINDS = ("query_slow", "query_regressed", "query_n_plus_one", "matview_candidate")
 
 
 class Counted:
@@ -200,6 +200,21 @@ def test_one_row_at_a_time_is_a_warning_by_its_share_of_the_time(counted: Counte
     assert (loop.kind, loop.severity) == ("query_n_plus_one", Severity.WARN)
     assert loop.data["time_share"] > 0.05
     assert loop.data["rows_per_call"] == 1
+
+
+@from_debian
+def test_summary_of_many_blocks_is_a_candidate_for_a_materialized_view(counted: Counted) -> None:
+    counted.run(
+        "CREATE TABLE wide (status int, pad text) WITH (fillfactor = 10)",
+        "INSERT INTO wide SELECT n % 3, repeat('x', 700) FROM generate_series(1, 1100) n",
+        "ANALYZE wide",
+    )
+    assert counted.look() == []
+    counted.run(*["SELECT status, count(*) FROM wide WHERE pad <> 'y' GROUP BY status"] * 100)
+    (candidate,) = counted.look()
+    assert candidate.kind == "matview_candidate"
+    assert candidate.data["rows_per_call"] == 3
+    assert candidate.data["after"]["blocks"] >= 1000
 
 
 LOOP = ["SELECT n FROM t WHERE n = 7; " * 100] * 101

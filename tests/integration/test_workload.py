@@ -1,18 +1,25 @@
 """The workload of real servers: what is counted, what is remembered, and what is never kept."""
 
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from rich.console import Console
 
+from maintenance.cli import text_output
+from maintenance.demo.account import server_account
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.pipeline import run as pipeline
-from maintenance.pipeline.run import Report
+from maintenance.pipeline.run import Report, status
 from maintenance.policy import Policy
 from maintenance.server.session import fetch
-from tests.builders import Database, Role
+from tests.builders import Database, Role, server_folder
 from tests.policies import make_policy
-from tests.sessions import session
+from tests.sessions import session, until
 
 SECTION = {"slow_query": "50 ms", "mean_query": "10 hours", "disk_growth": {"free_disk": "1 MB"}}
 
@@ -52,9 +59,18 @@ def test_counters_sizes_and_statements_are_kept_and_shown_by_the_views(
     database: Database, policy: Policy
 ) -> None:
     database.execute("CREATE TABLE public.big AS SELECT n FROM generate_series(1, 60000) n")
+    database.execute("CREATE INDEX big_n ON public.big (n)")
     database.execute("VACUUM ANALYZE public.big")
     record(policy)
-    record(policy)
+    (told,) = record(policy).facts["largest_tables"]
+    sizes = database.execute(
+        "SELECT pg_total_relation_size(r), pg_relation_size(r), pg_indexes_size(r)"
+        " FROM to_regclass('public.big') r"
+    )
+    assert told["table"] == "public.big"
+    heap_and_index = (told["heap_bytes"], told["index_bytes"])
+    assert heap_and_index == sizes[0][1:]
+    assert told["size_bytes"] == sum(heap_and_index) <= sizes[0][0]
     ((n_looks, size),) = database.execute(
         "SELECT count(*), min(size_bytes) FROM maintenance.workload"
     )
@@ -82,6 +98,77 @@ def test_slow_statement_is_found_and_no_literal_is_kept(database: Database, poli
     kept += database.execute("SELECT string_agg(f::text, ' ') FROM maintenance.finding f")
     assert "hush-" not in str(kept)
     assert "hush-" not in str(report.findings)
+
+
+def test_connections_are_listed_by_what_they_have_in_common(
+    database: Database, policy: Policy
+) -> None:
+    pair = [database.connect(application_name="the [b]pool") for _ in range(2)]
+    shown = status(policy)
+    for each in pair:
+        each.close()
+    (group,) = [g for g in shown.facts["connections"] if g["application"] == "the [b]pool"]
+    assert (group["n"], group["state"], group["is_encrypted"]) == (2, "idle", False)
+    assert (group["client"], group["database"]) == ("127.0.0.1", database.name)
+    console = Console(record=True, width=200)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_output, "_out", console)
+        text_output.render_status(policy, shown)
+    assert "the [b]pool" in console.export_text()
+
+
+@pytest.mark.pg("== 15")
+def test_connections_without_tls_are_found_where_it_is_required(
+    database: Database, tmp_path: Path
+) -> None:
+    demanding = make_policy(tmp_path, database.url, workload={**SECTION, "require_tls": True})
+    with server_folder() as folder, changed_settings(database, make_key(folder)):
+        encrypted = f"{database.url}?sslmode=require&application_name=safe"
+        unencrypted = f"{database.url}?sslmode=disable&application_name=open"
+        until(lambda: accepts(encrypted))
+        with psycopg.connect(encrypted):
+            assert only(workload(demanding), FindingKind.CONNECTION_WITHOUT_TLS) == []
+            with psycopg.connect(unencrypted):
+                (found,) = only(workload(demanding), FindingKind.CONNECTION_WITHOUT_TLS)
+                unasked = make_policy(tmp_path, database.url, workload=SECTION)
+                assert only(workload(unasked), FindingKind.CONNECTION_WITHOUT_TLS) == []
+    assert found.value == 1
+    (group,) = found.data["connections"]
+    assert (group["application"], group["is_encrypted"]) == ("open", False)
+
+
+@contextmanager
+def changed_settings(database: Database, settings: dict[str, str]) -> Generator[None]:
+    """Settings of the server that a reload changes; as before at the end."""
+    for name, value in settings.items():
+        database.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    database.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        for name in settings:
+            database.execute(f"ALTER SYSTEM RESET {name}")
+        database.execute("SELECT pg_reload_conf()")
+
+
+def accepts(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def make_key(folder: Path) -> dict[str, str]:
+    """Make a key and a certificate, and return the settings of a server that uses them."""
+    key, certificate = folder / "server.key", folder / "server.crt"
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    files = ["-nodes", "-subj", "/CN=test", "-keyout", key, "-out", certificate]
+    subprocess.run([*new, *files], check=True, capture_output=True)
+    key.chmod(0o600)
+    if account := server_account():
+        account.own(key, certificate)
+    return {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
 
 
 def test_who_holds_a_transaction_open_is_named(database: Database, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from maintenance.demo.postgres import PostgresServer, system_binaries
-from maintenance.engine.findings import Finding, FindingKind
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.notify import notify
 from maintenance.policy import Policy
-from tests.builders import server_folder
+from tests.builders import Database, server_folder
 from tests.policies import make_policy
 from tests.replicas import caught_up, make_replica
 from tests.sessions import until
@@ -138,3 +138,28 @@ def test_replica_that_is_down_is_told_once_and_its_alerts_stay(
     cluster.replay()
     ended = [("resolved", "connections_saturated"), ("resolved", "monitor_blind")]
     assert told(3) == ended, "the rest went on meanwhile, and now everything is seen"
+
+
+def test_url_that_leads_to_the_primary_or_to_another_cluster_is_an_error_of_check_and_run(
+    cluster: Cluster, database: Database, tmp_path: Path
+) -> None:
+    where = {
+        "name": "app",
+        "url": cluster.primary.url(),
+        "replicas": [cluster.primary.url(), database.url, cluster.replica.url()],
+    }
+    policy = make_policy(
+        tmp_path, cluster.primary.url(), database=where, workload=SECTION, indexes={}
+    )
+    both = [
+        (kind, f"app/replica {number}", reason)
+        for kind in (FindingKind.REPLICA_UNREACHABLE, FindingKind.MONITOR_BLIND)
+        for number, reason in ((1, "not_a_standby"), (2, "another_database"))
+    ]
+    for report in (pipeline.check(policy), pipeline.apply(policy, only=["indexes", "workload"])):
+        assert [
+            (each.kind, each.object, each.data["reason"])
+            for each in report.findings
+            if each.severity is Severity.ERROR
+        ] == both
+        assert not report.ok

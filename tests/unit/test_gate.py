@@ -308,6 +308,21 @@ def test_wave_is_held_until_its_day(now: datetime, held: HeldBy | None) -> None:
     assert (hold.by if hold is not None else None) == held
 
 
+def test_declarations_wait_for_their_window_and_an_undo_does_not() -> None:
+    policy = a_policy(indexes={"window": ["* 2-4 * * *"]})
+    assert held(policy, now=datetime(2026, 12, 5, 4, 59, tzinfo=UTC)) == set()
+    closed = datetime(2026, 12, 5, 5, tzinfo=UTC)
+    assert held(policy, now=closed) == DECLARED - {ActionKind.UNDO}
+    hold = Gate(policy, now=closed).hold(an_action(ActionKind.CREATE_INDEX))
+    assert hold is not None
+    assert hold.by is HeldBy.OUTSIDE_WINDOW
+
+
+def test_without_a_backup_nothing_is_rolled_out_or_retired() -> None:
+    found = held(a_policy({"mode": "act"}), no_backup="the file is missing")
+    assert found == (DECLARED - {ActionKind.UNDO}) | RETIRING
+
+
 def test_missing_index_of_a_later_wave_is_no_warning() -> None:
     policy = a_policy(indexes={"waves": {"2": "2026-12-06"}})
     action = replace(an_action(ActionKind.CREATE_INDEX), detail={"wave": 2})

@@ -349,6 +349,39 @@ def test_one_row_at_a_time_very_often_is_suspected() -> None:
     assert kinds(a_load(many_rows, samples=(baseline,))) == []
 
 
+SUMMARY = "SELECT status, count(*) FROM orders WHERE tenant = ? GROUP BY status"
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "is_candidate"),
+    [
+        (SUMMARY, {}, True),
+        ("WITH s AS (SELECT sum(price) FROM orders) SELECT * FROM s", {}, True),
+        ("SELECT * FROM orders WHERE tenant = ?", {}, False),
+        ("SELECT count(*) FROM generate_series(?, ?)", {}, False),
+        ("INSERT INTO totals SELECT count(*) FROM orders", {}, False),
+        (SUMMARY, {"calls": 99}, False),
+        (SUMMARY, {"n_rows": 201_000}, False),
+        (SUMMARY, {"blocks_hit": 100_000}, False),
+        (SUMMARY, {"is_nested": True}, False),
+    ],
+)
+def test_frequent_query_that_summarizes_much_is_a_candidate_for_a_matview(
+    text: str, changes: dict[str, Any], is_candidate: bool
+) -> None:
+    summary = counts(200, 10.0, text=text, n_rows=600, blocks_hit=400_000)._replace(**changes)
+    other = counts(1000, 10.0, text="SELECT * FROM users WHERE id = ?")
+    load = a_load(summary, other, samples=(a_sample(1, unseen_ms=0.0),))
+    candidates = [each for each in found(load) if each.kind is FindingKind.MATVIEW_CANDIDATE]
+    assert len(candidates) == is_candidate
+    for each in candidates:
+        assert each.severity is Severity.INFO
+        assert (each.data["parameters"], each.data["after"]["blocks"]) == (text.count("?"), 2000)
+    rare = counts(100_000, 10.0, text="SELECT * FROM users WHERE id = ?")
+    drowned = a_load(summary, rare, samples=(a_sample(1, unseen_ms=0.0),))
+    assert FindingKind.MATVIEW_CANDIDATE not in kinds(drowned)
+
+
 def test_utility_statements_and_catalog_queries_are_not_the_applications() -> None:
     vacuum = counts(10, 9e5, text="VACUUM …")
     catalog = counts(10, 9e5, text="SELECT * FROM pg_catalog.pg_class")

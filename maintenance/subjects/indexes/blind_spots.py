@@ -11,6 +11,7 @@ from maintenance.engine.findings import (
     Severity,
     unknown_without,
 )
+from maintenance.errors import NO_REPLICA
 from maintenance.formatting import counted, counted_noun, listed, readable_span
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import Policy
@@ -41,9 +42,10 @@ def blind_spot_findings(
 
 def _unreachable(policy: Policy, witness: ServerUsage) -> Finding:
     name = f"{policy.database.name}/{witness.name}"
+    is_tolerated = policy.database.optional_replicas and witness.reason not in NO_REPLICA
     return Finding(
         FindingKind.REPLICA_UNREACHABLE,
-        Severity.WARN if policy.database.optional_replicas else Severity.ERROR,
+        Severity.WARN if is_tolerated else Severity.ERROR,
         name,
         f"{name}: {witness.silence}; unused-index detection is paused until the replica responds",
         data={"reason": witness.reason},

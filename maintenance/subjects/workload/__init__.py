@@ -9,6 +9,7 @@ from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
 from maintenance.policy import Policy
 from maintenance.subjects.workload.blind_spots import blind_spot_findings
+from maintenance.subjects.workload.facts import workload_facts
 from maintenance.subjects.workload.history import record, with_history
 from maintenance.subjects.workload.models import WorkloadSnapshot
 from maintenance.subjects.workload.observe import observe, observe_standbys
@@ -53,13 +54,14 @@ class Workload(Subject[WorkloadSnapshot]):
             return Plan()
         name = policy.database.name
         return Plan(
+            facts=workload_facts(seen),
             findings=(
                 *server_findings(name, section, seen, now),
                 *holder_findings(name, seen),
                 *query_findings(name, section, seen, targets_of(policy)),
                 *blind_spot_findings(name, seen),
                 *standby_findings(policy, section, seen, now),
-            )
+            ),
         )
 
 

@@ -26,6 +26,7 @@ def no_monitor_finding(database: str, role: str) -> Finding:
 def _hidden(database: str) -> dict[str, list[str]]:
     """Return the objects whose state depends on the activity of other roles' sessions, by kind."""
     return {
+        FindingKind.CONNECTION_WITHOUT_TLS.value: [database],
         FindingKind.IDLE_IN_TRANSACTION.value: [database],
         FindingKind.LONG_TRANSACTION.value: [database],
         FindingKind.QUERY_SLOW.value: [running_object(database)],

@@ -64,6 +64,26 @@ class Server(NamedTuple):
         return self.n_connections, self.n_usable
 
 
+class ConnectionGroup(NamedTuple):
+    """Connections of clients that have all of this in common; None is not shown to our role.
+
+    Attributes:
+        client: the address, or `local`.
+        is_encrypted: whether they use TLS; None also for local ones.
+        n: how many they are.
+        longest_s: the longest time that one of them has been in this state.
+    """
+
+    database: str | None
+    role: str | None
+    application: str | None
+    client: str | None
+    state: str | None
+    is_encrypted: bool | None
+    n: int
+    longest_s: float | None
+
+
 class Session(NamedTuple):
     """A long-open transaction.
 
@@ -219,12 +239,19 @@ class Replica(NamedTuple):
 
 
 class TableSize(NamedTuple):
-    """A table with its indexes and TOAST; a partitioned one is the sum of its partitions."""
+    """A table with its indexes and TOAST; a partitioned one is the sum of its partitions.
+
+    Attributes:
+        heap_bytes: of its rows, without TOAST.
+        index_bytes: of its indexes, without that of TOAST.
+    """
 
     relation: QualifiedName
     n_partitions: int
     size_bytes: int
     n_rows: float | None
+    heap_bytes: int | None = None
+    index_bytes: int | None = None
 
 
 class Counts(NamedTuple):
@@ -308,6 +335,7 @@ class Standby:
         load: its snapshot; None if not reachable. Only a primary has sizes and wraparound.
         lag_bytes: how far it is behind the primary; None if unknown.
         silence: why it is not reachable.
+        reason: the code of that error, if it has one.
     """
 
     name: str
@@ -315,6 +343,7 @@ class Standby:
     lag_bytes: int | None = None
     lag_s: float | None = None
     silence: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +356,7 @@ class WorkloadSnapshot:
         blind: failed observations, with the reason.
         holders: objects that hold back VACUUM, the oldest first.
         locks: sessions that wait for locks, and their blockers.
+        connections: of clients, those without TLS first, a hundred groups at most.
         running: statements at work for longer than `slow_query`, the longest first.
         standbys: the replicas of the policy, each with its own snapshot.
         looks: earlier observations, oldest first.
@@ -345,6 +375,7 @@ class WorkloadSnapshot:
     blind: Mapping[Reading, str] = field(default_factory=dict[Reading, str])
     holders: Sequence[Holder] = ()
     locks: LockTree = field(default_factory=LockTree)
+    connections: Sequence[ConnectionGroup] = ()
     running: Sequence[Running] = ()
     standbys: Sequence[Standby] = ()
     looks: Sequence[WorkloadReading] = ()

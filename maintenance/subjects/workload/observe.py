@@ -16,6 +16,7 @@ from maintenance.server.disk import free_disk
 from maintenance.server.replicas import ask_replicas
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.workload.models import (
+    ConnectionGroup,
     Holder,
     LockTree,
     Replica,
@@ -82,7 +83,12 @@ def observe_standbys(
     position = _position(primary, policy)
     answers = ask_replicas(primary, policy, target.resolve, "workload", look)
     return tuple(
-        replace(answer.result or Standby(""), name=answer.name, silence=answer.silence)
+        replace(
+            answer.result or Standby(""),
+            name=answer.name,
+            silence=answer.silence,
+            reason=answer.reason,
+        )
         for answer in answers
     )
 
@@ -96,6 +102,7 @@ def _at_work(glances: Observations, section: WorkloadPolicy, now: datetime) -> W
     return WorkloadSnapshot(
         server=Server(*server),
         sessions=glances.see(Reading.SESSIONS, lambda c: _sessions(c, longest), ()),
+        connections=glances.see(Reading.CONNECTIONS, _connections, ()),
         locks=glances.see(Reading.LOCKS, _locks, LockTree()),
         running=glances.see(Reading.RUNNING, lambda c: _running(c, slow_s), ()),
         wraparound=(),
@@ -126,6 +133,11 @@ def _sessions(connection: Connection, longest: float) -> tuple[Session, ...]:
     return as_sessions(fetch(connection, "workload", "list_sessions", {"least_s": longest}))
 
 
+def _connections(connection: Connection) -> tuple[ConnectionGroup, ...]:
+    rows = fetch(connection, "workload", "list_connections")
+    return tuple(ConnectionGroup(*row[:-1]) for row in rows)
+
+
 def _locks(connection: Connection) -> LockTree:
     return as_lock_tree(fetch(connection, "workload", "list_blocked"))
 
@@ -150,7 +162,7 @@ def _sizes(connection: Connection) -> tuple[TableSize, ...]:
     parameters = {"min_bytes": LEAST_BYTES, "most": MOST_TABLES}
     rows = fetch(connection, "workload", "list_sizes", parameters)
     return tuple(
-        TableSize(QualifiedName(row.schema, row.name), row.n_partitions, row.size_bytes, row.n_rows)
+        TableSize(QualifiedName(row.schema, row.name), *row[2:])
         for row in rows
         if not is_helper(row.name)
     )

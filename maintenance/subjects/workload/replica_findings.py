@@ -11,6 +11,7 @@ from maintenance.engine.findings import (
     Severity,
     unknown_without,
 )
+from maintenance.errors import NO_REPLICA
 from maintenance.formatting import readable_size
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import WorkloadPolicy
@@ -57,10 +58,11 @@ def _lagging(place: str, section: WorkloadPolicy, standby: Standby) -> Iterator[
 
 
 def _silent(place: str, standby: Standby, *, is_optional: bool) -> Finding:
+    is_tolerated = is_optional and standby.reason not in NO_REPLICA
     return Finding(
         FindingKind.MONITOR_BLIND,
-        Severity.WARN if is_optional else Severity.ERROR,
+        Severity.WARN if is_tolerated else Severity.ERROR,
         place,
         f"{place}: replica not monitored: {standby.silence}",
-        data={UNKNOWN: unknown_without(Reading.REPLICA, [place])},
+        data={"reason": standby.reason, UNKNOWN: unknown_without(Reading.REPLICA, [place])},
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size
 from maintenance.policy.thresholds import WorkloadPolicy
+from maintenance.subjects.workload.connection_findings import tls_findings
 from maintenance.subjects.workload.growth_findings import growth_findings
 from maintenance.subjects.workload.lock_findings import LEAST_WAIT_S, blocked_findings
 from maintenance.subjects.workload.models import Replica, Session, WorkloadSnapshot
@@ -24,6 +25,7 @@ def server_findings(
 ) -> Iterator[Finding]:
     """Yield all findings on a server except those on statements that have ended."""
     yield from watched_findings(database, section, load)
+    yield from tls_findings(database, section, load)
     yield from _hit_rate(database, section, load)
     yield from growth_findings(database, section, load, now)
 

@@ -16,6 +16,9 @@ What is reported, and what is not:
   by then it has held its locks long enough for people to ask.
 - DDL, COPY, VACUUM, ANALYZE, REINDEX, REFRESH and other utility statements, queries on the catalog
   and statements of this software are never reported.
+- A candidate for a materialized view is information: a query that summarizes many blocks into few
+  rows, often, and takes a good part of the time. Whether its result may be as old as a refresh is
+  not in the counters.
 - One slow call among many is slow, but no regression: that is computed without the longest call.
 """
 
@@ -24,9 +27,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.formatting import PAGE_BYTES
+from maintenance.formatting import PAGE_BYTES, readable_size
 from maintenance.policy.thresholds import WorkloadPolicy
-from maintenance.server.query_text import reads_table, shown, writes_rows
+from maintenance.server.query_text import aggregates, reads_table, shown, writes_rows
 from maintenance.subjects.workload.call_times import LEAST_CALLS
 from maintenance.subjects.workload.deltas import Baseline, Window, baselines
 from maintenance.subjects.workload.looks import Look, recent_looks
@@ -57,6 +60,14 @@ MANY_CALLS = 10_000
 """Fewest calls of one statement in a window for an N+1 pattern."""
 MANY_SHARE = 0.1
 """Smallest share of all calls for an N+1 pattern."""
+SUMMARY_CALLS = 100
+"""Fewest calls in a window of a query that a materialized view could answer."""
+SUMMARY_BLOCKS = 1000
+"""Fewest blocks that such a query reads a call; smaller tables are summarized quickly."""
+SUMMARY_ROWS = 1000
+"""Most rows that it returns a call."""
+SUMMARY_SHARE = 0.05
+"""Smallest share of the time of all statements that it takes."""
 QUICK_MS = 5.0
 ONE_ROW = 1.05
 
@@ -87,6 +98,7 @@ def query_findings(
     yield from islice((each for each in slow if each.severity is Severity.INFO), MOST_INFO)
     yield from islice(_regressed(database, section, looks), MOST)
     yield from islice(_n_plus_one(database, section, looks), MOST)
+    yield from islice(_matview_candidates(database, looks), MOST_INFO)
     yield from _overall(database, section, looks)
 
 
@@ -305,6 +317,40 @@ def _is_looped(window: Window, all_calls: int) -> bool:
         and window.mean_ms <= QUICK_MS
         and reads_table(window.text)
     )
+
+
+def _matview_candidates(database: str, looks: Sequence[Look]) -> Iterator[Finding]:
+    """Yield frequent queries that read much to return few summarized rows."""
+    for look, window in _newest(looks, _is_summary):
+        share = look.share_of(window) or 0.0
+        if share < SUMMARY_SHARE:
+            continue
+        read = readable_size(_blocks_per_call(window) * PAGE_BYTES)
+        yield _finding(
+            FindingKind.MATVIEW_CANDIDATE,
+            Severity.INFO,
+            f"{database}/query/{window.key}",
+            f"{database}: query {window.key} read {read} a call for {window.rows_per_call:,.0f}"
+            f" rows, {window.calls:,} times ({share:.0%} of the time); a materialized view may"
+            f" answer it, if its result may be as old as a refresh: {shown(window.text)}",
+            (round(share, 4), SUMMARY_SHARE),
+            _data(look, window, None) | {"measure": "blocks", "parameters": window.text.count("?")},
+        )
+
+
+def _is_summary(window: Window) -> bool:
+    return (
+        window.is_complete
+        and not window.is_nested
+        and window.calls >= SUMMARY_CALLS
+        and _blocks_per_call(window) >= SUMMARY_BLOCKS
+        and window.rows_per_call <= SUMMARY_ROWS
+        and aggregates(window.text)
+    )
+
+
+def _blocks_per_call(window: Window) -> int:
+    return (window.blocks_hit + window.blocks_read) // window.calls
 
 
 def _overall(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iterator[Finding]:
