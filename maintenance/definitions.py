@@ -1,8 +1,11 @@
 """What Dagster loads: `defs`, from the policies that `MAINTENANCE_POLICIES` or `policies/` hold."""
 
-import os
+import dagster as dg
 
-from maintenance.orchestration.build import build
-from maintenance.policy import policy_paths
+from maintenance.orchestration.guest import build_definitions
 
-defs = build(policy_paths([], os.environ))
+defs = dg.Definitions.merge(
+    build_definitions(),
+    # Runs launched by hand share one process too; see `orchestration.jobs`.
+    dg.Definitions(executor=dg.in_process_executor),
+)

@@ -6,7 +6,12 @@ from typing import Any
 from maintenance.archives.location import shown
 from maintenance.errors import UsageError
 
-_EXTRAS = {"s3fs": "maintenance[s3]", "pyarrow": "maintenance[parquet]"}
+_EXTRAS = {
+    "adlfs": "maintenance[azure]",
+    "gcsfs": "maintenance[gcs]",
+    "pyarrow": "maintenance[parquet]",
+    "s3fs": "maintenance[s3]",
+}
 """Packages that an extra of this software installs."""
 
 _S3 = ("s3", "s3a")

@@ -9,7 +9,8 @@ from pydantic import Field
 from maintenance.alerts.trial_message import SinkCheck
 from maintenance.formatting import visible
 from maintenance.orchestration.form_job import form_job
-from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.maintainer import MAINTAINER
+from maintenance.orchestration.naming import name_of
 from maintenance.pipeline.acknowledge import AlertAction
 from maintenance.policy import Policy
 
@@ -54,11 +55,9 @@ def alert_jobs(policy: Policy) -> list[dg.JobDefinition]:
 
 
 def _test_job(policy: Policy) -> dg.JobDefinition:
-    @dg.op(name=f"{policy.database.name}_test_sinks")
-    def test_sinks(
-        context: dg.OpExecutionContext, config: SinkTestConfig, maintainer: Maintainer
-    ) -> None:
-        report = maintainer.check_sinks(policy, config.sink or None)
+    @dg.op(name=name_of(policy, "test_sinks"))
+    def test_sinks(context: dg.OpExecutionContext, config: SinkTestConfig) -> None:
+        report = MAINTAINER.check_sinks(policy, config.sink or None)
         shown = {each.sink: _shown(each) for each in report.checks}
         context.add_output_metadata(shown)
         failed = [each for each in report.checks if each.error is not None]
@@ -84,11 +83,9 @@ def _shown_time(moment: datetime | None) -> str:
 
 
 def _acknowledge_job(policy: Policy) -> dg.JobDefinition:
-    @dg.op(name=f"{policy.database.name}_tend_alert")
-    def tend_alert(
-        context: dg.OpExecutionContext, config: AcknowledgeConfig, maintainer: Maintainer
-    ) -> None:
-        alert = maintainer.acknowledge(
+    @dg.op(name=name_of(policy, "tend_alert"))
+    def tend_alert(context: dg.OpExecutionContext, config: AcknowledgeConfig) -> None:
+        alert = MAINTAINER.acknowledge(
             policy, config.kind, config.object, config.action.value, config.until
         )
         about = {

@@ -18,11 +18,12 @@ from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
 from maintenance.monitoring.outdated import overlooked_analytics
 from maintenance.orchestration.broken_policies import Hosts
+from maintenance.orchestration.pools import PoolLimits
 from maintenance.orchestration.run_monitor import SharedScheduling, failed_jobs, overdue_jobs
 from maintenance.pipeline.notify import FindingSets, RoundReport, run_round
 from maintenance.pipeline.reachability import probe
 from maintenance.pipeline.relook import Relook
-from maintenance.policy import BrokenPolicyError, Policy
+from maintenance.policy import BrokenPolicyError, Placement, Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
 ROUND_S = 30
@@ -43,20 +44,22 @@ class Watched(NamedTuple):
     schedules: Sequence[dg.ScheduleDefinition]
 
 
-def alert_on_findings(hosts: Hosts) -> dg.SensorDefinition:
+def alert_on_findings(hosts: Hosts, placement: Placement) -> dg.SensorDefinition:
     """Build the sensor that processes the findings of finished runs and delivers alerts.
 
     It also tells of invalid policy files. Where no policy can tell of one, its ticks fail.
     """
     loaded = {policy.database.name for policy in hosts.loaded}
+    limits = PoolLimits()
 
-    def round_(policy: Policy, _instance: dg.DagsterInstance) -> RoundReport:
+    def round_(policy: Policy, instance: dg.DagsterInstance) -> RoundReport:
+        limits.ensure(instance, policy)
         looks = [*_reached(policy), (datetime.now(UTC), hosts.findings(policy))]
         is_whole = policy.database.name in loaded
         return run_round(policy, looks, patient=True, ping=is_whole, proves_room=True)
 
     return _sensor(
-        "alert_on_findings",
+        placement.name("alert_on_findings"),
         ROUND_S,
         hosts.policies,
         round_,
@@ -67,7 +70,7 @@ def alert_on_findings(hosts: Hosts) -> dg.SensorDefinition:
     )
 
 
-def alert_on_run_failure(watched: Sequence[Watched]) -> dg.SensorDefinition:
+def alert_on_run_failure(watched: Sequence[Watched], placement: Placement) -> dg.SensorDefinition:
     """Build the sensor that alerts on jobs whose last run failed and is not retried."""
     jobs = {each.policy.database.name: each.jobs for each in watched}
 
@@ -82,7 +85,7 @@ def alert_on_run_failure(watched: Sequence[Watched]) -> dg.SensorDefinition:
         return run_round(policy, looks, patient=True, ping=False)
 
     return _sensor(
-        "alert_on_run_failure",
+        placement.name("alert_on_run_failure"),
         ROUND_S,
         [each.policy for each in watched],
         round_,
@@ -91,7 +94,7 @@ def alert_on_run_failure(watched: Sequence[Watched]) -> dg.SensorDefinition:
     )
 
 
-def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
+def alert_on_freshness(watched: Sequence[Watched], placement: Placement) -> dg.SensorDefinition:
     """Build the sensor that alerts on stale views and on jobs that do not run.
 
     The age of a view comes from the refresh ledger. Dagster's own freshness counts from the end
@@ -99,7 +102,8 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
     that is turned on for it.
     """
     schedules = {each.policy.database.name: each.schedules for each in watched}
-    known, relook = SharedScheduling(FRESHNESS), Relook()
+    sensor = placement.name(FRESHNESS)
+    known, relook = SharedScheduling(sensor), Relook()
 
     def round_(policy: Policy, instance: dg.DagsterInstance) -> RoundReport:
         now, name = datetime.now(UTC), policy.database.name
@@ -122,7 +126,7 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
         )
 
     return _sensor(
-        FRESHNESS,
+        sensor,
         FRESHNESS_S,
         [each.policy for each in watched],
         round_,

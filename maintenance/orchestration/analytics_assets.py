@@ -8,10 +8,11 @@ from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.formatting import readable_size
 from maintenance.names import QualifiedName
+from maintenance.orchestration.maintainer import MAINTAINER
 from maintenance.orchestration.markdown import code, table
 from maintenance.orchestration.matview_assets import matview_key, source_key
 from maintenance.orchestration.metadata import Metadata
-from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.naming import asset_key
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face, subject_asset
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
@@ -24,7 +25,7 @@ _MEGABYTE = 2**20
 
 def analytics_key(policy: Policy) -> dg.AssetKey:
     """Return the asset key `<db>/stale_analytics`."""
-    return dg.AssetKey([policy.database.name, "stale_analytics"])
+    return asset_key(policy, "stale_analytics")
 
 
 def tables_watched(policy: Policy) -> set[QualifiedName]:
@@ -51,7 +52,7 @@ def analytics_asset(policy: Policy) -> dg.AssetsDefinition:
         when_red="the failed check names the table and the number of stale rows.",
     )
     frame = Frame(policy, STALE_ANALYTICS, arguments)
-    return subject_asset(frame, lambda _, report: _analytics(policy, report))
+    return subject_asset(frame, lambda report: _analytics(policy, report))
 
 
 def _analytics(policy: Policy, report: Report) -> Metadata:
@@ -88,7 +89,7 @@ def _stale(findings: tuple[Finding, ...]) -> dict[str, int]:
 
 def cache_key(policy: Policy) -> dg.AssetKey:
     """Return the asset key `<db>/redis`."""
-    return dg.AssetKey([policy.database.name, "redis"])
+    return asset_key(policy, "redis")
 
 
 def cache_asset(policy: Policy) -> dg.AssetsDefinition:
@@ -107,11 +108,11 @@ def cache_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     frame = Frame(policy, CACHING, arguments)
 
-    def look(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[AssetResult]:
-        before = maintainer.cache_facts(policy)
-        report = maintainer.apply(context, policy, CACHING.name)
+    def look(context: dg.AssetExecutionContext) -> Iterator[AssetResult]:
+        before = MAINTAINER.cache_facts(policy)
+        report = MAINTAINER.apply(context, policy, CACHING.name)
         yield from frame.results(
-            report, lambda: _cache(report, before, maintainer.cache_facts(policy))
+            report, lambda: _cache(report, before, MAINTAINER.cache_facts(policy))
         )
 
     return frame.asset(look)

@@ -13,11 +13,12 @@ from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.formatting import readable_size
 from maintenance.names import slug
+from maintenance.orchestration.maintainer import MAINTAINER, fail_if_undone, is_held
 from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import Metadata
+from maintenance.orchestration.naming import asset_key
 from maintenance.orchestration.partition_assets import GROUP, show_present
 from maintenance.orchestration.partitions_defs import partition_set, partitions_key
-from maintenance.orchestration.resources import Maintainer, fail_if_undone, is_held
 from maintenance.orchestration.subject_asset import face, make_asset
 from maintenance.policy import Archive, PartitionPolicy, Policy
 from maintenance.subjects.retention import RETENTION
@@ -25,7 +26,7 @@ from maintenance.subjects.retention import RETENTION
 
 def archives_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
     """Return the asset key of a table's archives: `<db>/archives/<table>`."""
-    return dg.AssetKey([policy.database.name, "archives", slug(section.table)])
+    return asset_key(policy, "archives", slug(section.table))
 
 
 def archives_asset(
@@ -55,11 +56,9 @@ def archives_asset(
         ),
     )
 
-    def archives(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    def archives(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         keys = tuple(context.partition_keys)
-        report = maintainer.apply(
+        report = MAINTAINER.apply(
             context, policy, RETENTION.name, Request(section.table, archives=keys)
         )
         present = _manifests(policy, section, archive)
@@ -83,7 +82,7 @@ def archives_asset(
             )
         yield dg.MaterializeResult(asset_key=arguments["key"])
 
-    return make_asset({**arguments, "output_required": False}, archives)
+    return make_asset(policy, {**arguments, "output_required": False}, archives)
 
 
 def _manifests(policy: Policy, section: PartitionPolicy, archive: Archive) -> dict[str, Manifest]:

@@ -15,6 +15,7 @@ from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring.outdated import BLOAT_AGE, overlooked_bloat
 from maintenance.orchestration.health_assets import health_key
+from maintenance.orchestration.naming import name_of
 from maintenance.pipeline.notify import run_round
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import BloatPolicy
@@ -33,7 +34,7 @@ def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
     """
 
     @dg.sensor(
-        name=f"{policy.database.name}_bloat",
+        name=name_of(policy, "bloat"),
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         asset_selection=dg.AssetSelection.assets(health_key(policy, BLOAT)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import listed
-from maintenance.policy import BrokenPolicyError, Policy, alerting_part
+from maintenance.policy import BrokenPolicyError, Placement, Policy, alerting_part
 from maintenance.redaction import redact
 
 SHOWN = 3
@@ -43,7 +43,9 @@ class Hosts:
         return FindingSet(name, found, frozenset({FindingKind.POLICY_BROKEN}))
 
 
-def hosts_of(loaded: Sequence[Policy], broken: Sequence[BrokenPolicyError]) -> Hosts:
+def hosts_of(
+    loaded: Sequence[Policy], broken: Sequence[BrokenPolicyError], placement: Placement
+) -> Hosts:
     """Choose who tells of which invalid file."""
     names = {policy.database.name for policy in loaded}
     parts: dict[str, Policy] = {}
@@ -52,7 +54,7 @@ def hosts_of(loaded: Sequence[Policy], broken: Sequence[BrokenPolicyError]) -> H
     for error in broken:
         part = alerting_part(error.path)
         if part is not None and part.database.name not in names:
-            parts.setdefault(part.database.name, part)
+            parts.setdefault(part.database.name, part.placed(placement))
         host = part.database.name if part is not None else next(_first(loaded), None)
         if host is not None:
             told_by.append((host, error))

@@ -1,8 +1,9 @@
 """Build Dagster definitions from policies, without connecting to a server."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -48,7 +49,6 @@ from maintenance.orchestration.matview_assets import (
 )
 from maintenance.orchestration.mode_jobs import approve_job, pause_job
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
-from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.orchestration.rollout_assets import has_declarations, indexes_asset
@@ -58,16 +58,31 @@ from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.orchestration.table_jobs import table_jobs
 from maintenance.orchestration.undo_job import undo_job
 from maintenance.orchestration.watch_sensor import watch_sensors
-from maintenance.policy import BrokenPolicyError, Policy, load_policies
+from maintenance.policy import STANDALONE, BrokenPolicyError, Placement, Policy, load_policies
 from maintenance.policy.approvals import terms_of
 
+SpecOf = Callable[[dg.AssetSpec], dg.AssetSpec]
+"""Returns the spec of an asset as a project wants it."""
 
-def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
+
+def same_spec(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Return the spec of an asset as we build it."""
+    return spec
+
+
+def build(
+    paths: Sequence[Path],
+    now: datetime | None = None,
+    placement: Placement = STANDALONE,
+    spec: SpecOf = same_spec,
+) -> dg.Definitions:
     """Build the definitions of all policies; an invalid policy does not affect the others.
 
     Args:
         paths: policy files or folders.
         now: the current time, for partition sets without `start`; the clock's if None.
+        placement: what all of it is called in the project.
+        spec: changes the spec of an asset, but for its key.
 
     Returns:
         For a path that does not exist or has no policy, a single asset that reports it.
@@ -76,34 +91,58 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
     try:
         policies = load_policies(paths)
     except UsageError as error:
-        return dg.Definitions(assets=[no_policies(error)])
-    served = [(policy, definitions_of(policy, moment)) for policy in policies.loaded]
-    return dg.Definitions.merge(
+        return dg.Definitions(assets=_with_specs([no_policies(error, placement)], spec))
+    loaded = [policy.placed(placement) for policy in policies.loaded]
+    served = [(policy, definitions_of(policy, moment)) for policy in loaded]
+    whole = dg.Definitions.merge(
         dg.Definitions(
-            assets=[broken_policy(*pair) for pair in _named(policies.broken).items()],
-            resources={"maintainer": Maintainer()},
-            # Runs launched by hand share one process too; see `jobs`.
-            executor=dg.in_process_executor,
+            assets=[broken_policy(*pair, placement) for pair in _named(policies.broken).items()],
             sensors=[
                 *_alerting(
                     [_watched(*pair) for pair in served],
-                    hosts_of(policies.loaded, policies.broken),
+                    hosts_of(loaded, policies.broken, placement),
+                    placement,
                 ),
-                *watch_sensors(policies.loaded),
+                *watch_sensors(loaded, placement),
             ],
         ),
         *(definitions for _, definitions in served),
     )
+    return dg.Definitions(
+        assets=_with_specs(whole.assets or (), spec),
+        schedules=whole.schedules,
+        sensors=whole.sensors,
+        jobs=whole.jobs,
+    )
 
 
-def _alerting(watched: Sequence[Watched], hosts: Hosts) -> list[dg.SensorDefinition]:
+def _with_specs(assets: Iterable[Any], spec: SpecOf) -> list[Any]:
+    if spec is same_spec:
+        return list(assets)
+
+    def checked(ours: dg.AssetSpec) -> dg.AssetSpec:
+        changed = spec(ours)
+        if changed.key != ours.key:
+            raise UsageError(
+                f"the asset {ours.key.to_user_string()} can't be called"
+                f" {changed.key.to_user_string()}: its jobs and checks use its key",
+                hint="set `key_prefix`; everything else of a spec may be changed",
+            )
+        return changed
+
+    return list(dg.map_asset_specs(checked, assets))
+
+
+def _alerting(
+    watched: Sequence[Watched], hosts: Hosts, placement: Placement
+) -> list[dg.SensorDefinition]:
     """Build the sensors shared by all databases; without one, only that tells of invalid files."""
     if not watched:
-        return [alert_on_findings(hosts)]
+        return [alert_on_findings(hosts, placement)]
     return [
-        alert_on_findings(hosts),
-        alert_on_run_failure(watched),
-        alert_on_freshness(watched),
+        alert_on_findings(hosts, placement),
+        alert_on_run_failure(watched, placement),
+        alert_on_freshness(watched, placement),
     ]
 
 
@@ -205,12 +244,12 @@ def _named(errors: Sequence[BrokenPolicyError]) -> dict[str, BrokenPolicyError]:
     return named
 
 
-def no_policies(error: UsageError) -> dg.AssetsDefinition:
+def no_policies(error: UsageError, placement: Placement) -> dg.AssetsDefinition:
     """Build an asset that reports in the UI that no policy was found."""
     message = error.with_hint
 
     @dg.asset(
-        key=dg.AssetKey("no_policies"),
+        key=dg.AssetKey(placement.key("no_policies")),
         group_name="broken_policies",
         description=f"**No policy found.** {message}\n\n"
         "Policies are read from the paths in `MAINTENANCE_POLICIES`, else from `policies/`. Add a"
@@ -222,11 +261,11 @@ def no_policies(error: UsageError) -> dg.AssetsDefinition:
     return show
 
 
-def broken_policy(name: str, error: BrokenPolicyError) -> dg.AssetsDefinition:
+def broken_policy(name: str, error: BrokenPolicyError, placement: Placement) -> dg.AssetsDefinition:
     """Build an asset that reports the problems of an invalid policy file in the UI."""
 
     @dg.asset(
-        key=dg.AssetKey([name, "broken_policy"]),
+        key=dg.AssetKey(placement.key(name, "broken_policy")),
         group_name="broken_policies",
         description=f"**Invalid policy {error.path}.** Fix it and reload the code location.\n\n"
         + "\n".join(f"- {problem}" for problem in error.problems),

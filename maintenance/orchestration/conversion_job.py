@@ -7,7 +7,9 @@ from maintenance.engine.scope import Request
 from maintenance.names import parse_name
 from maintenance.orchestration.conversion_metadata import LiveProgress, show_conversions
 from maintenance.orchestration.form_job import form_job
-from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.orchestration.maintainer import MAINTAINER, fail_if_undone
+from maintenance.orchestration.naming import name_of
+from maintenance.orchestration.pools import pool_of
 from maintenance.orchestration.run_mode import Mode
 from maintenance.policy import Policy
 from maintenance.subjects.conversion import CONVERSION
@@ -32,17 +34,15 @@ class ConvertConfig(dg.Config):
 def convert_job(policy: Policy) -> dg.JobDefinition:
     """Build the job `<db>_convert`."""
 
-    @dg.op(name=f"{policy.database.name}_convert_tables", pool=f"{policy.database.name}_ddl")
-    def convert_tables(
-        context: dg.OpExecutionContext, config: ConvertConfig, maintainer: Maintainer
-    ) -> None:
+    @dg.op(name=name_of(policy, "convert_tables"), pool=pool_of(policy, "ddl"))
+    def convert_tables(context: dg.OpExecutionContext, config: ConvertConfig) -> None:
         named = parse_name(config.table) if config.table else None
         request = Request(named, again=config.again)
         if config.mode is Mode.APPLY:
             live = LiveProgress(policy, context)
-            report = maintainer.apply(context, policy, CONVERSION.name, request, also=live)
+            report = MAINTAINER.apply(context, policy, CONVERSION.name, request, also=live)
         else:
-            report = maintainer.plan(context, policy, CONVERSION.name, request)
+            report = MAINTAINER.plan(context, policy, CONVERSION.name, request)
         shown = show_conversions(policy, context, report)
         context.add_output_metadata(
             {f"{name}: {key}": value for name, each in shown.items() for key, value in each.items()}
@@ -53,7 +53,7 @@ def convert_job(policy: Policy) -> dg.JobDefinition:
     description = (
         "Converts tables with `convert: online` to partitioned ones, without copying their rows,"
         " with `mode: APPLY`; else shows the steps with their locks, or all reasons against it. A"
-        f" run that was stopped is continued by the next one; `{policy.database.name}_undo` takes"
+        f" run that was stopped is continued by the next one; `{name_of(policy, 'undo')}` takes"
         " it back. How far it is stands on the table's asset."
     )
     return form_job(policy, "convert", convert_tables, description, alerts=True)

@@ -10,8 +10,9 @@ from maintenance.monitoring import Level, Overview, Verdict, assess_health
 from maintenance.orchestration.digest_day import work_section
 from maintenance.orchestration.digest_links import AssetLinks
 from maintenance.orchestration.digest_page import digest_page
+from maintenance.orchestration.maintainer import MAINTAINER
 from maintenance.orchestration.metadata import Metadata
-from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.naming import asset_key
 from maintenance.orchestration.subject_asset import AssetResult, face, make_asset
 from maintenance.policy import Policy
 
@@ -23,7 +24,7 @@ _MEGABYTE = 2**20
 
 def digest_key(policy: Policy) -> dg.AssetKey:
     """Return the asset key `<db>/digest`."""
-    return dg.AssetKey([policy.database.name, "digest"])
+    return asset_key(policy, "digest")
 
 
 def digest_asset(
@@ -57,17 +58,18 @@ def digest_asset(
 
     links = AssetLinks(
         frozenset(each.to_user_string() for each in (*upstream, *others)),
+        policy.placement,
         (policy.alerts.ui or "").rstrip("/"),
     )
 
-    def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[AssetResult]:
-        overview = maintainer.overview(policy)
+    def sum_up(context: dg.AssetExecutionContext) -> Iterator[AssetResult]:
+        overview = MAINTAINER.overview(policy)
         verdict = assess_health(overview)
         context.log.info("%s", visible_lines(str(verdict)))
         yield _check(key, verdict)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview, links))
 
-    return make_asset(arguments, sum_up)
+    return make_asset(policy, arguments, sum_up)
 
 
 def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:

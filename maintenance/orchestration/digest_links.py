@@ -9,6 +9,7 @@ from maintenance.engine.actions import ActionKind
 from maintenance.names import parse_name, slug
 from maintenance.orchestration.markdown import code
 from maintenance.pipeline.alert_links import ASSETS, path_of
+from maintenance.policy import STANDALONE, Placement
 
 _SUBJECTS: dict[str, str] = {
     **dict.fromkeys((ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE), "statistics"),
@@ -22,20 +23,22 @@ class AssetLinks(NamedTuple):
 
     Attributes:
         assets: the keys of the assets that exist, such as `app/bloat`.
+        placement: what keys of assets begin with.
         ui: the address of the Dagster UI, without a trailing slash; empty for relative links.
     """
 
     assets: Collection[str] = ()
+    placement: Placement = STANDALONE
     ui: str = ""
 
     def alert(self, alert: Alert) -> str:
         """Return an alert's object as Markdown, linked if its asset exists."""
-        path = path_of(alert) or ""
+        path = path_of(alert, self.placement) or ""
         return self._linked(alert.identity.object, path.removeprefix("assets/"))
 
     def object(self, database: str, kind: str, name: str) -> str:
         """Return the object of an action as Markdown, linked if its asset exists."""
-        return self._linked(name, f"{database}/{_asset(kind, name)}")
+        return self._linked(name, "/".join(self.placement.key(database, _asset(kind, name))))
 
     def _linked(self, name: str, key: str) -> str:
         if key not in self.assets:

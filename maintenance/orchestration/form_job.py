@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from maintenance.orchestration.jobs import MAX_RUNTIME_S
+from maintenance.orchestration.naming import name_of
 from maintenance.policy import Policy
 
 _BY_HAND = {"maintenance/by_hand": "true"}
@@ -36,7 +37,7 @@ def form_job(
         first["config"] = {"ops": {op.name: {"config": dict(shown)}}}
 
     @dg.job(
-        name=f"{policy.database.name}_{name}",
+        name=name_of(policy, f"{name}"),
         executor_def=dg.in_process_executor,
         tags={**({} if alerts else _BY_HAND), "dagster/max_runtime": str(MAX_RUNTIME_S)},
         description=description,

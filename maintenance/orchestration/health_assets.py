@@ -14,8 +14,10 @@ from maintenance.orchestration.health_metadata import (
     live_metadata,
     workload_metadata,
 )
+from maintenance.orchestration.maintainer import MAINTAINER
 from maintenance.orchestration.metadata import actions_metadata
-from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.naming import asset_key
+from maintenance.orchestration.pools import Pool
 from maintenance.orchestration.subject_asset import Frame, face, subject_asset
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
@@ -53,13 +55,13 @@ def health_assets(policy: Policy) -> list[dg.AssetsDefinition]:
 
 def health_key(policy: Policy, subject: Subject[Any]) -> dg.AssetKey:
     """Return the asset key `<db>/<subject>`."""
-    return dg.AssetKey([policy.database.name, subject.name])
+    return asset_key(policy, subject.name)
 
 
 def _asset(
     policy: Policy,
     subject: Subject[Any],
-    pool: str,
+    pool: Pool,
     about: str,
     describe: Callable[[Policy, Connection], Metadata],
 ) -> dg.AssetsDefinition:
@@ -75,8 +77,8 @@ def _asset(
         ),
     )
 
-    def described(maintainer: Maintainer, report: Report) -> Metadata:
-        with maintainer.history(policy) as store:
+    def described(report: Report) -> Metadata:
+        with MAINTAINER.history(policy) as store:
             metadata = describe(policy, store)
         return {
             **metadata,

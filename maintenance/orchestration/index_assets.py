@@ -12,6 +12,7 @@ from maintenance.formatting import readable_size
 from maintenance.names import quote
 from maintenance.orchestration.markdown import code, plain, sql, table
 from maintenance.orchestration.metadata import Metadata
+from maintenance.orchestration.naming import asset_key
 from maintenance.orchestration.rollout_assets import service_metadata
 from maintenance.orchestration.subject_asset import Frame, face, subject_asset
 from maintenance.pipeline.run import Report
@@ -35,7 +36,7 @@ _MEGABYTE = 2**20
 
 def usage_key(policy: Policy) -> dg.AssetKey:
     """Return the asset key `<db>/index_usage`."""
-    return dg.AssetKey([policy.database.name, "index_usage"])
+    return asset_key(policy, "index_usage")
 
 
 def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
@@ -56,7 +57,7 @@ def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     declared = frozenset(k for k in FindingKind if k.spec.is_of_declaration)
     frame = Frame(policy, INDEXES, arguments, left_out=declared)
-    return subject_asset(frame, lambda _, report: _describe(report), Request(rollout=False))
+    return subject_asset(frame, _describe, Request(rollout=False))
 
 
 def _describe(report: Report) -> Metadata:

@@ -12,6 +12,7 @@ from maintenance.orchestration.crons import cron_name
 from maintenance.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from maintenance.orchestration.digest_asset import digest_key
 from maintenance.orchestration.matview_assets import matview_key
+from maintenance.orchestration.naming import name_of
 from maintenance.orchestration.partitions_defs import keys_ahead, partitions_key, range_tags
 from maintenance.orchestration.retention_assets import retention_key, run_config
 from maintenance.orchestration.rollout_assets import indexes_key, rollout_config
@@ -24,14 +25,14 @@ MAX_RUNTIME_S = 4 * 3600
 
 def nightly_name(policy: Policy) -> str:
     """Return the name of the nightly job."""
-    return f"{policy.database.name}_nightly"
+    return name_of(policy, "nightly")
 
 
 def refresh_name(policy: Policy, section: MatviewPolicy) -> str:
     """Return the name of the job that refreshes a view: one per cron, else the nightly one."""
     if section.refresh is None:
         return nightly_name(policy)
-    return f"{policy.database.name}_refresh_{cron_name(section.refresh)}"
+    return name_of(policy, f"refresh_{cron_name(section.refresh)}")
 
 
 def refreshes(policy: Policy) -> list[dg.ScheduleDefinition]:
@@ -72,7 +73,7 @@ def nightly(policy: Policy, keys: Sequence[dg.AssetKey]) -> dg.ScheduleDefinitio
 def weekly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:
     """Build the schedule and job `<db>_weekly_review` for slow changes."""
     return _scheduled(
-        f"{policy.database.name}_weekly_review",
+        name_of(policy, "weekly_review"),
         policy.schedules.weekly,
         [key for asset in assets for key in asset.keys],
         what="Weekly index review: records index usage and gives advice.",
@@ -83,7 +84,7 @@ def weekly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.Schedule
 def digest(policy: Policy) -> dg.ScheduleDefinition:
     """Build the schedule and job `<db>_digest`; independent of the nightly job's success."""
     return _scheduled(
-        f"{policy.database.name}_digest",
+        name_of(policy, "digest"),
         policy.schedules.digest,
         [digest_key(policy)],
         what="Writes the daily health summary. Read-only.",
@@ -97,7 +98,7 @@ def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
     A Dagster job has one partition set, so every table has its own job. The first is
     `<db>_monthly_partitions`; the others have the table's name appended.
     """
-    base = f"{policy.database.name}_monthly_partitions"
+    base = name_of(policy, "monthly_partitions")
     sections = policy.partitions
     names = [base, *(f"{base}_{slug(section.table)}" for section in sections[1:])]
     return [_monthly(policy, *pair) for pair in zip(sections, names, strict=False)]
@@ -106,7 +107,7 @@ def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
 def retention(policy: Policy) -> dg.ScheduleDefinition:
     """Build the schedule and job `<db>_retention`; the schedule applies retention."""
     return _scheduled(
-        f"{policy.database.name}_retention",
+        name_of(policy, "retention"),
         policy.schedules.retention,
         [retention_key(policy)],
         what="Applies retention to expired partitions; launched by hand, only shows the plan.",
@@ -118,7 +119,7 @@ def retention(policy: Policy) -> dg.ScheduleDefinition:
 def index_rollout(policy: Policy) -> UnresolvedAssetJobDefinition:
     """Return the job `<db>_index_rollout`, whose form has the mode."""
     return asset_job(
-        f"{policy.database.name}_index_rollout",
+        name_of(policy, "index_rollout"),
         [indexes_key(policy)],
         "Builds, replaces and drops indexes as declared, with `mode: APPLY`; else shows the plan.",
         config=rollout_config(policy, Mode.PLAN),
@@ -142,7 +143,7 @@ def scheduled_rollout(policy: Policy) -> dg.ScheduleDefinition:
 
 def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefinition:
     """Return the job `<db>_archives_<table>`, which archives a range of a table's periods."""
-    name = f"{policy.database.name}_archives_{slug(section.table)}"
+    name = name_of(policy, f"archives_{slug(section.table)}")
     return asset_job(
         name,
         [archives_key(policy, section)],

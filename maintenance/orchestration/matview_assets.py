@@ -12,10 +12,12 @@ from maintenance.errors import HeldError, NotNeededError
 from maintenance.formatting import readable_size
 from maintenance.names import QualifiedName, slug
 from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.maintainer import MAINTAINER
 from maintenance.orchestration.markdown import code, sql
 from maintenance.orchestration.metadata import Metadata
-from maintenance.orchestration.resources import Maintainer
-from maintenance.orchestration.subject_asset import AssetResult, belonging
+from maintenance.orchestration.naming import asset_key
+from maintenance.orchestration.pools import pool_of
+from maintenance.orchestration.subject_asset import AssetResult, belonging, placed
 from maintenance.pipeline.run import Report
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.subjects.matviews import MATVIEWS
@@ -36,12 +38,12 @@ _SHOWN_OTHERWISE = frozenset({"as_of", "changed", "rows"})
 
 def matview_key(policy: Policy, name: QualifiedName) -> dg.AssetKey:
     """Return the asset key of a view: `<db>/matviews/<name>`."""
-    return dg.AssetKey([policy.database.name, "matviews", slug(name)])
+    return asset_key(policy, "matviews", slug(name))
 
 
 def source_key(policy: Policy, name: QualifiedName) -> dg.AssetKey:
     """Return the asset key of a source table: `<db>/source/<table>`."""
-    return dg.AssetKey([policy.database.name, "source", slug(name)])
+    return asset_key(policy, "source", slug(name))
 
 
 def source_spec(policy: Policy, name: QualifiedName) -> dg.AssetSpec:
@@ -70,20 +72,19 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
     sections = {matview_key(policy, name): named[name] for name in ordered}
     kinds = MATVIEWS.finding_kinds
 
-    @dg.multi_asset(
-        name=f"{policy.database.name}__matviews",
+    view_assets = dg.multi_asset(
+        name=asset_key(policy, "matviews").to_python_identifier(),
         specs=[_spec(policy, section) for section in policy.matviews],
         check_specs=[spec for key in sections for spec in check_specs(key, kinds)],
         can_subset=True,
-        pool=f"{policy.database.name}_work",
+        pool=pool_of(policy, "work"),
     )
-    def matviews(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[AssetResult]:
+
+    def matviews(context: dg.AssetExecutionContext) -> Iterator[AssetResult]:
         chosen = {key: sections[key] for key in sections if key in context.selected_asset_keys}
         names = tuple(section.name for section in chosen.values())
-        report = maintainer.apply(context, policy, MATVIEWS.name, Request(among=names))
-        sizes, rows = maintainer.sizes(policy, names), maintainer.view_rows(policy)
+        report = MAINTAINER.apply(context, policy, MATVIEWS.name, Request(among=names))
+        sizes, rows = MAINTAINER.sizes(policy, names), MAINTAINER.view_rows(policy)
         for key, section in chosen.items():
             yield from check_results(key, kinds, findings_of(report, policy, section.name))
             metadata = outcome_of(report, section.name)
@@ -92,7 +93,7 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
                 yield dg.MaterializeResult(asset_key=key, metadata=stock | metadata)
         fail_if_stale(report, policy, names)
 
-    return matviews
+    return view_assets(placed(policy, matviews))
 
 
 def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:

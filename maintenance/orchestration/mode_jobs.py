@@ -8,7 +8,8 @@ from pydantic import Field
 
 from maintenance.names import parse_name
 from maintenance.orchestration.form_job import form_job
-from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.maintainer import MAINTAINER
+from maintenance.orchestration.naming import name_of
 from maintenance.policy import Policy, read_duration
 
 
@@ -44,14 +45,12 @@ class ApproveConfig(dg.Config):
 def pause_job(policy: Policy) -> dg.JobDefinition:
     """Build the job `<db>_pause`."""
 
-    @dg.op(name=f"{policy.database.name}_set_pause")
-    def set_pause(
-        context: dg.OpExecutionContext, config: PauseConfig, maintainer: Maintainer
-    ) -> None:
+    @dg.op(name=name_of(policy, "set_pause"))
+    def set_pause(context: dg.OpExecutionContext, config: PauseConfig) -> None:
         if config.action is PauseAction.resume:
-            report = maintainer.resume(policy)
+            report = MAINTAINER.resume(policy)
         else:
-            report = maintainer.pause(policy, _end(config.duration), config.reason)
+            report = MAINTAINER.pause(policy, _end(config.duration), config.reason)
         context.log.info("%s: %s", policy.database.name, report.pause or "not paused")
         context.add_output_metadata(report.as_json())
 
@@ -65,11 +64,9 @@ def pause_job(policy: Policy) -> dg.JobDefinition:
 def approve_job(policy: Policy) -> dg.JobDefinition:
     """Build the job `<db>_approve`."""
 
-    @dg.op(name=f"{policy.database.name}_approve_retention")
-    def approve_retention(
-        context: dg.OpExecutionContext, config: ApproveConfig, maintainer: Maintainer
-    ) -> None:
-        report = maintainer.approve(policy, parse_name(config.table) if config.table else None)
+    @dg.op(name=name_of(policy, "approve_retention"))
+    def approve_retention(context: dg.OpExecutionContext, config: ApproveConfig) -> None:
+        report = MAINTAINER.approve(policy, parse_name(config.table) if config.table else None)
         approved = [each.as_json() for each in report.approved]
         context.add_output_metadata({"approved": dg.MetadataValue.json(approved)})
 

@@ -11,6 +11,7 @@ from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.formatting import visible
 from maintenance.orchestration.conversion_metadata import LiveProgress, show_conversions
+from maintenance.orchestration.maintainer import MAINTAINER, fail_if_undone, is_held
 from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import (
     Metadata,
@@ -18,8 +19,8 @@ from maintenance.orchestration.metadata import (
     period_metadata,
     shared_metadata,
 )
+from maintenance.orchestration.naming import asset_key
 from maintenance.orchestration.partitions_defs import partition_set, partitions_key
-from maintenance.orchestration.resources import Maintainer, fail_if_undone, is_held
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face, make_asset
 from maintenance.pipeline.run import Report
 from maintenance.policy import PartitionPolicy, Policy
@@ -53,11 +54,9 @@ def partitions_asset(
         ),
     )
 
-    def ensure_partitions(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    def ensure_partitions(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         keys = tuple(context.partition_keys)
-        report = maintainer.apply(context, policy, PARTITIONS.name, Request(section.table, keys))
+        report = MAINTAINER.apply(context, policy, PARTITIONS.name, Request(section.table, keys))
         present = period_metadata(policy, section, report)
         present |= shared_metadata(policy, section, report, set(keys) - present.keys())
         there = {key: present[key] for key in keys if key in present}
@@ -70,7 +69,7 @@ def partitions_asset(
         fail_if_absent(report, set(keys) - present.keys())
         yield dg.MaterializeResult(asset_key=arguments["key"])
 
-    return make_asset({**arguments, "output_required": False}, ensure_partitions)
+    return make_asset(policy, {**arguments, "output_required": False}, ensure_partitions)
 
 
 def awaits_conversion(section: PartitionPolicy, report: Report) -> bool:
@@ -95,7 +94,7 @@ def show_present(
 
 def inventory_key(policy: Policy) -> dg.AssetKey:
     """Return the asset key `<db>/partition_inventory`."""
-    return dg.AssetKey([policy.database.name, "partition_inventory"])
+    return asset_key(policy, "partition_inventory")
 
 
 def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
@@ -117,11 +116,9 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     frame = Frame(policy, PARTITIONS, arguments, further=CONVERSION.finding_kinds)
 
-    def take_stock(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[AssetResult]:
+    def take_stock(context: dg.AssetExecutionContext) -> Iterator[AssetResult]:
         live = LiveProgress(policy, context)
-        report = maintainer.apply(
+        report = MAINTAINER.apply(
             context, policy, PARTITIONS.name, first=[CONVERSION.name], also=live
         )
         show_conversions(policy, context, report)

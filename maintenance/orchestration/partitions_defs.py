@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from maintenance.names import slug
+from maintenance.orchestration.naming import asset_key
 from maintenance.partition_set.expected import current_period, horizon
 from maintenance.partition_set.expiry import kept_since
 from maintenance.periods import Interval, period_of
@@ -25,7 +26,7 @@ _CRONS = {
 
 def partitions_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
     """Return the asset key of a table's partitions: `<db>/partitions/<table>`."""
-    return dg.AssetKey([policy.database.name, "partitions", slug(section.table)])
+    return asset_key(policy, "partitions", slug(section.table))
 
 
 def partition_set(policy: PartitionPolicy, now: datetime) -> dg.TimeWindowPartitionsDefinition:

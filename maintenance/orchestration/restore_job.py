@@ -7,7 +7,9 @@ from pydantic import Field
 
 from maintenance.names import parse_name
 from maintenance.orchestration.form_job import form_job
-from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.maintainer import MAINTAINER
+from maintenance.orchestration.naming import name_of
+from maintenance.orchestration.pools import pool_of
 from maintenance.policy import Policy
 
 
@@ -27,11 +29,9 @@ class RestoreConfig(dg.Config):
 def restore_job(policy: Policy) -> dg.JobDefinition:
     """Build the job `<db>_restore`."""
 
-    @dg.op(name=f"{policy.database.name}_restore_period", pool=f"{policy.database.name}_ddl")
-    def restore_period(
-        context: dg.OpExecutionContext, config: RestoreConfig, maintainer: Maintainer
-    ) -> None:
-        report = maintainer.restore(
+    @dg.op(name=name_of(policy, "restore_period"), pool=pool_of(policy, "ddl"))
+    def restore_period(context: dg.OpExecutionContext, config: RestoreConfig) -> None:
+        report = MAINTAINER.restore(
             context,
             policy,
             parse_name(config.table),

@@ -9,10 +9,11 @@ from pydantic import Field
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
+from maintenance.orchestration.maintainer import MAINTAINER
 from maintenance.orchestration.markdown import code, plain, table
 from maintenance.orchestration.metadata import Metadata, actions_metadata
+from maintenance.orchestration.naming import asset_key
 from maintenance.orchestration.partition_assets import GROUP, inventory_key
-from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.run_mode import Mode
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face
 from maintenance.pipeline.run import Report
@@ -34,12 +35,14 @@ class RetentionConfig(dg.Config):
 
 def retention_key(policy: Policy) -> dg.AssetKey:
     """Return the asset key `<db>/retention`."""
-    return dg.AssetKey([policy.database.name, "retention"])
+    return asset_key(policy, "retention")
 
 
 def run_config(policy: Policy, mode: Mode) -> dg.RunConfig:
     """Return the configuration of a run of the retention asset."""
-    return dg.RunConfig(ops={f"{policy.database.name}__retention": RetentionConfig(mode=mode)})
+    return dg.RunConfig(
+        ops={retention_key(policy).to_python_identifier(): RetentionConfig(mode=mode)}
+    )
 
 
 def retention_asset(policy: Policy) -> dg.AssetsDefinition:
@@ -63,11 +66,9 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     frame = Frame(policy, RETENTION, arguments)
 
-    def retire(
-        context: dg.AssetExecutionContext, config: RetentionConfig, maintainer: Maintainer
-    ) -> Iterator[AssetResult]:
+    def retire(context: dg.AssetExecutionContext, config: RetentionConfig) -> Iterator[AssetResult]:
         request = _request(config)
-        act = maintainer.apply if config.mode is Mode.APPLY else maintainer.plan
+        act = MAINTAINER.apply if config.mode is Mode.APPLY else MAINTAINER.plan
         report = act(context, policy, RETENTION.name, request)
         yield from frame.results(
             report,

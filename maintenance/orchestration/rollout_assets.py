@@ -15,9 +15,10 @@ from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
 from maintenance.names import QualifiedName
 from maintenance.orchestration.charts import before_and_after
+from maintenance.orchestration.maintainer import MAINTAINER, origin_of
 from maintenance.orchestration.markdown import code, plain, table
 from maintenance.orchestration.metadata import Metadata, actions_metadata
-from maintenance.orchestration.resources import Maintainer, origin_of
+from maintenance.orchestration.naming import asset_key, name_of
 from maintenance.orchestration.run_mode import Mode
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face
 from maintenance.pipeline.run import Report
@@ -61,12 +62,12 @@ class RolloutConfig(dg.Config):
 
 def indexes_key(policy: Policy) -> dg.AssetKey:
     """Return the asset key `<db>/indexes`."""
-    return dg.AssetKey([policy.database.name, "indexes"])
+    return asset_key(policy, "indexes")
 
 
 def rollout_config(policy: Policy, mode: Mode) -> dg.RunConfig:
     """Return the configuration of a run of the asset."""
-    return dg.RunConfig(ops={f"{policy.database.name}__indexes": RolloutConfig(mode=mode)})
+    return dg.RunConfig(ops={indexes_key(policy).to_python_identifier(): RolloutConfig(mode=mode)})
 
 
 def has_declarations(policy: Policy) -> bool:
@@ -84,7 +85,7 @@ def indexes_asset(policy: Policy) -> dg.AssetsDefinition:
         about=(
             "Declared indexes, constraints and generated columns, compared with the database. A"
             " nightly run changes nothing. Launch the job"
-            f" `{policy.database.name}_index_rollout` with `mode: APPLY` to build what is missing,"
+            f" `{name_of(policy, 'index_rollout')}` with `mode: APPLY` to build what is missing,"
             " in waves and without blocking writers, and to measure the declared queries before"
             " and after."
         ),
@@ -95,11 +96,9 @@ def indexes_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     frame = Frame(policy, INDEXES, arguments, left_out=_advice())
 
-    def compare(
-        context: dg.AssetExecutionContext, config: RolloutConfig, maintainer: Maintainer
-    ) -> Iterator[AssetResult]:
-        report = _report(context, config, maintainer, policy)
-        yield from frame.results(report, lambda: _describe(maintainer, policy, report))
+    def compare(context: dg.AssetExecutionContext, config: RolloutConfig) -> Iterator[AssetResult]:
+        report = _report(context, config, policy)
+        yield from frame.results(report, lambda: _describe(policy, report))
 
     return frame.asset(compare)
 
@@ -109,22 +108,20 @@ def _advice() -> frozenset[FindingKind]:
     return frozenset(kind for kind in FindingKind if kind.spec.is_advice)
 
 
-def _report(
-    context: dg.AssetExecutionContext, config: RolloutConfig, maintainer: Maintainer, policy: Policy
-) -> Report:
+def _report(context: dg.AssetExecutionContext, config: RolloutConfig, policy: Policy) -> Report:
     """Roll out, or compare; what a schedule compares is recorded, so that alerts follow."""
     request = Request(waves=tuple(config.waves))
     if config.mode is Mode.APPLY:
-        return maintainer.apply(context, policy, INDEXES.name, request)
+        return MAINTAINER.apply(context, policy, INDEXES.name, request)
     if origin_of(context.run.tags) is Origin.SCHEDULED:
-        return maintainer.apply(context, policy, INDEXES.name, Request(rollout=False))
-    return maintainer.plan(context, policy, INDEXES.name, request)
+        return MAINTAINER.apply(context, policy, INDEXES.name, Request(rollout=False))
+    return MAINTAINER.plan(context, policy, INDEXES.name, request)
 
 
-def _describe(maintainer: Maintainer, policy: Policy, report: Report) -> Metadata:
+def _describe(policy: Policy, report: Report) -> Metadata:
     assert policy.indexes is not None, "the asset exists only with declarations"
     declared = policy.indexes.declarations
-    sizes = maintainer.sizes(policy, [d.relation for d in declared if isinstance(d, _INDEXES)])
+    sizes = MAINTAINER.sizes(policy, [d.relation for d in declared if isinstance(d, _INDEXES)])
     return {
         **declared_metadata(declared, report, sizes),
         **proof_metadata(report.results),

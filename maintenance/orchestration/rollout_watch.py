@@ -11,6 +11,7 @@ from maintenance.orchestration.dagster_internals import UnresolvedAssetJobDefini
 from maintenance.orchestration.health_assets import health_key
 from maintenance.orchestration.index_assets import usage_key
 from maintenance.orchestration.jobs import asset_job
+from maintenance.orchestration.naming import name_of
 from maintenance.orchestration.rollout_assets import indexes_key
 from maintenance.policy import Policy
 from maintenance.subjects.workload import WORKLOAD
@@ -63,7 +64,7 @@ def rollout_watch_sensor(policy: Policy, job: UnresolvedAssetJobDefinition) -> d
 
 
 def _name(policy: Policy) -> str:
-    return f"{policy.database.name}_rollout_watch"
+    return name_of(policy, "rollout_watch")
 
 
 def _judged(policy: Policy) -> list[dg.AssetKey]:

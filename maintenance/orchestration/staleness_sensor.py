@@ -13,6 +13,7 @@ from maintenance.orchestration.alert_sensors import staleness
 from maintenance.orchestration.analytics_assets import analytics_key
 from maintenance.orchestration.jobs import nightly_name, refresh_name
 from maintenance.orchestration.matview_assets import matview_key
+from maintenance.orchestration.naming import name_of
 from maintenance.pipeline import notify
 from maintenance.policy import Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
@@ -36,7 +37,7 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
     that job is already running. Computed rows are checked as often as they can become stale. Stale
     views raise alerts, which are resolved once the views are fresh.
     """
-    name = f"{policy.database.name}_staleness"
+    name = name_of(policy, "staleness")
 
     @dg.sensor(
         name=name,

@@ -5,6 +5,7 @@ import dagster as dg
 from maintenance.engine.executor import Outcome, Result
 from maintenance.orchestration.markdown import code, plain, table
 from maintenance.orchestration.metadata import Metadata
+from maintenance.orchestration.naming import asset_key
 from maintenance.orchestration.partition_assets import inventory_key
 from maintenance.orchestration.subject_asset import Frame, face, subject_asset
 from maintenance.pipeline.run import Report
@@ -19,7 +20,7 @@ _HEAD = ("table", "why", "outcome", "rows before:", "rows after:", "took:")
 
 def statistics_key(policy: Policy) -> dg.AssetKey:
     """Return the asset key `<db>/statistics`."""
-    return dg.AssetKey([policy.database.name, "statistics"])
+    return asset_key(policy, "statistics")
 
 
 def statistics_asset(policy: Policy) -> dg.AssetsDefinition:
@@ -42,9 +43,7 @@ def statistics_asset(policy: Policy) -> dg.AssetsDefinition:
             "the failed check names the table, or the missing privilege with the GRANT to run."
         ),
     )
-    return subject_asset(
-        Frame(policy, STATISTICS, arguments), lambda _, report: statistics_metadata(report)
-    )
+    return subject_asset(Frame(policy, STATISTICS, arguments), statistics_metadata)
 
 
 def statistics_metadata(report: Report) -> Metadata:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any, cast
 
 import dagster as dg
@@ -10,15 +11,16 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.subject import Subject
 from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.maintainer import MAINTAINER, fail_if_undone
 from maintenance.orchestration.metadata import Metadata, cost_metadata, sql_metadata
-from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.orchestration.pools import Pool, pool_of
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 
 AssetResult = dg.AssetCheckResult | dg.MaterializeResult[Any]
 """The results of an asset: the checks first, so that they exist even if the run fails."""
 
-Describe = Callable[[Maintainer, Report], Metadata]
+Describe = Callable[[Report], Metadata]
 """Converts a report to metadata."""
 
 
@@ -29,7 +31,7 @@ def face(
     group: str,
     about: str,
     when_red: str,
-    pool: str = "work",
+    pool: Pool = "work",
     kinds: Sequence[str] = ("postgres",),
     **further: Any,
 ) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def face(
     return {
         "key": key,
         "group_name": group,
-        "pool": f"{policy.database.name}_{pool}",
+        "pool": pool_of(policy, pool),
         "kinds": set(kinds),
         **belonging(policy),
         "description": f"{about}\n\n**When red:** {when_red}",
@@ -61,9 +63,22 @@ def belonging(policy: Policy) -> dict[str, Any]:
     return {"tags": {"database": policy.database.name}, "owners": list(policy.database.owners)}
 
 
-def make_asset(arguments: dict[str, Any], body: Callable[..., Any]) -> dg.AssetsDefinition:
+def make_asset(
+    policy: Policy, arguments: dict[str, Any], body: Callable[..., Iterator[Any]]
+) -> dg.AssetsDefinition:
     """Build an asset from its arguments and its body."""
-    return cast("dg.AssetsDefinition", dg.asset(**arguments)(body))
+    return cast("dg.AssetsDefinition", dg.asset(**arguments)(placed(policy, body)))
+
+
+def placed(policy: Policy, body: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Return the body of an asset as the project runs it."""
+
+    @wraps(body)
+    def run(context: dg.AssetExecutionContext, *arguments: Any, **named: Any) -> Iterator[Any]:
+        whole = partial(body, context, *arguments, **named)
+        yield from policy.placement.execute(context, whole)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,7 @@ class Frame:
     def asset(self, body: Callable[..., Iterator[AssetResult]]) -> dg.AssetsDefinition:
         """Build the asset from a custom body, which must end with `results`."""
         checks = check_specs(self.key, self.kinds)
-        return make_asset({**self.arguments, "check_specs": checks}, body)
+        return make_asset(self.policy, {**self.arguments, "check_specs": checks}, body)
 
     def results(self, report: Report, describe: Callable[[], Metadata]) -> Iterator[AssetResult]:
         """Yield the checks and then the materialization; fail in between if an action failed.
@@ -114,10 +129,8 @@ def subject_asset(
 ) -> dg.AssetsDefinition:
     """Build the asset that applies its subject and shows the result as metadata."""
 
-    def execute_plan(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[AssetResult]:
-        report = maintainer.apply(context, frame.policy, frame.subject.name, request)
-        yield from frame.results(report, lambda: describe(maintainer, report))
+    def execute_plan(context: dg.AssetExecutionContext) -> Iterator[AssetResult]:
+        report = MAINTAINER.apply(context, frame.policy, frame.subject.name, request)
+        yield from frame.results(report, lambda: describe(report))
 
     return frame.asset(execute_plan)

@@ -5,7 +5,9 @@ from pydantic import Field
 
 from maintenance.formatting import visible_lines
 from maintenance.orchestration.form_job import form_job
-from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.maintainer import MAINTAINER
+from maintenance.orchestration.naming import name_of
+from maintenance.orchestration.pools import pool_of
 from maintenance.orchestration.statistics_assets import statistics_metadata
 from maintenance.pipeline.by_hand import reasons_undone
 from maintenance.policy import Policy
@@ -42,11 +44,9 @@ def table_jobs(policy: Policy) -> list[dg.JobDefinition]:
 
 
 def _job(policy: Policy, name: str, description: str, *, vacuum: bool) -> dg.JobDefinition:
-    @dg.op(name=f"{policy.database.name}_{name}_table", pool=f"{policy.database.name}_work")
-    def keep_up(
-        context: dg.OpExecutionContext, config: TableConfig, maintainer: Maintainer
-    ) -> None:
-        report = maintainer.keep_up(context, policy, config.table, vacuum=vacuum)
+    @dg.op(name=name_of(policy, f"{name}_table"), pool=pool_of(policy, "work"))
+    def keep_up(context: dg.OpExecutionContext, config: TableConfig) -> None:
+        report = MAINTAINER.keep_up(context, policy, config.table, vacuum=vacuum)
         shown = statistics_metadata(report)
         context.add_output_metadata(shown)
         undone = reasons_undone(report)

@@ -5,7 +5,9 @@ from pydantic import Field
 
 from maintenance.formatting import visible_lines
 from maintenance.orchestration.form_job import form_job
-from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.maintainer import MAINTAINER
+from maintenance.orchestration.naming import name_of
+from maintenance.orchestration.pools import pool_of
 from maintenance.pipeline.undo import LAST
 from maintenance.policy import Policy
 from maintenance.redaction import redact_values
@@ -23,11 +25,9 @@ class UndoConfig(dg.Config):
 def undo_job(policy: Policy) -> dg.JobDefinition:
     """Build the job `<db>_undo`."""
 
-    @dg.op(name=f"{policy.database.name}_undo_run", pool=f"{policy.database.name}_ddl")
-    def undo_run(
-        context: dg.OpExecutionContext, config: UndoConfig, maintainer: Maintainer
-    ) -> None:
-        report = maintainer.undo(context, policy, config.run or LAST)
+    @dg.op(name=name_of(policy, "undo_run"), pool=pool_of(policy, "ddl"))
+    def undo_run(context: dg.OpExecutionContext, config: UndoConfig) -> None:
+        report = MAINTAINER.undo(context, policy, config.run or LAST)
         context.add_output_metadata(redact_values(report.as_json()))
         failed = [f"{r.action.object}: {r.error}" for r in report.results if r.error]
         failed += [f"{each.object}: kept: {each.reason}" for each in report.kept if each.is_refused]

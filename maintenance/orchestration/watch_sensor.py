@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from maintenance.errors import MaintenanceError
+from maintenance.orchestration.naming import name_of
 from maintenance.pipeline.watch import watch
 from maintenance.pipeline.watch_report import WatchReport, line_of
-from maintenance.policy import Policy
+from maintenance.policy import Placement, Policy
 
 SHARED = "watch"
 """The name of the sensor that many databases share."""
@@ -35,17 +36,17 @@ _ABOUT = (
 _Told = tuple[str, Sequence[str]]
 
 
-def watch_sensors(policies: Sequence[Policy]) -> list[dg.SensorDefinition]:
+def watch_sensors(policies: Sequence[Policy], placement: Placement) -> list[dg.SensorDefinition]:
     """Build a sensor `<db>_watch` for each database that is watched, or one for all of many."""
     watched = [policy for policy in policies if policy.schedules.watch_interval]
     if len(watched) > MOST_SENSORS:
-        return [_shared_sensor(watched)]
+        return [_shared_sensor(watched, placement)]
     return [_sensor(policy) for policy in watched]
 
 
 def _sensor(policy: Policy) -> dg.SensorDefinition:
     @dg.sensor(
-        name=f"{policy.database.name}_watch",
+        name=name_of(policy, "watch"),
         minimum_interval_seconds=_interval_s(policy),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=_ABOUT,
@@ -57,11 +58,11 @@ def _sensor(policy: Policy) -> dg.SensorDefinition:
     return tick
 
 
-def _shared_sensor(policies: Sequence[Policy]) -> dg.SensorDefinition:
+def _shared_sensor(policies: Sequence[Policy], placement: Placement) -> dg.SensorDefinition:
     turns = Turns(policies)
 
     @dg.sensor(
-        name=SHARED,
+        name=placement.name(SHARED),
         minimum_interval_seconds=min(map(_interval_s, policies)),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"{_ABOUT} One sensor for all databases, since there are many.",

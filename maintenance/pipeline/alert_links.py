@@ -8,10 +8,7 @@ from maintenance.alerts.messages import Links
 from maintenance.alerts.models import Alert
 from maintenance.engine.findings import FindingKind
 from maintenance.names import parse_name, slug, text_slug
-from maintenance.policy import Policy
-
-LOCATION = "maintenance"
-"""The code location's name in workspace.yaml."""
+from maintenance.policy import Placement, Policy
 
 ASSETS = {
     "conversion": "partition_inventory",
@@ -35,7 +32,7 @@ def links(policy: Policy) -> Links:
     def of(alerts: Sequence[Alert]) -> Mapping[str, str]:
         kind = alerts[0].identity.kind
         found = {"runbook": policy.alerts.runbook.replace("{kind}", kind.value)}
-        path = _path(alerts)
+        path = _path(alerts, policy.placement)
         if policy.alerts.ui is not None and path is not None:
             found["dagster"] = f"{policy.alerts.ui.rstrip('/')}/{url_quote(path)}"
         return found
@@ -43,28 +40,28 @@ def links(policy: Policy) -> Links:
     return of
 
 
-def _path(alerts: Sequence[Alert]) -> str | None:
+def _path(alerts: Sequence[Alert], placement: Placement) -> str | None:
     """Return the UI path of one alert, or the path that several alerts have in common."""
-    paths = [path_of(alert) for alert in alerts]
+    paths = [path_of(alert, placement) for alert in alerts]
     if len(set(paths)) == 1:
         return paths[0]
     common = {path.rpartition("/")[0] for path in paths if path is not None}
     return common.pop() if len(common) == 1 and None not in paths else None
 
 
-def path_of(alert: Alert) -> str | None:
+def path_of(alert: Alert, placement: Placement) -> str | None:
     """Return the UI path of an alert's asset or job, without a leading slash; None if unknown."""
     database, kind, name = alert.identity
     if kind.spec.is_of_job:
-        return f"locations/{LOCATION}/jobs/{name}"
+        return f"locations/{placement.location}/jobs/{name}"
     if kind.spec.is_of_file:
-        return f"assets/{text_slug(Path(name).stem)}/broken_policy"
+        return _asset(placement, text_slug(Path(name).stem), "broken_policy")
     subject = alert.subject if alert.subject in ASSETS else _only_subject(kind)
     if subject not in ASSETS:
         return None
-    view = _view(name) if subject == "matviews" else ""
+    view = _view(name) if subject == "matviews" else ()
     asset = "indexes" if kind.spec.is_of_declaration else ASSETS[subject]
-    return f"assets/{database}/{asset}{view}"
+    return _asset(placement, database, asset, *view)
 
 
 def _only_subject(kind: FindingKind) -> str | None:
@@ -72,9 +69,13 @@ def _only_subject(kind: FindingKind) -> str | None:
     return subjects[0] if len(subjects) == 1 else None
 
 
-def _view(name: str) -> str:
-    """Return the last part of a view's asset key; empty if the object is not a view."""
+def _asset(placement: Placement, *key: str) -> str:
+    return "/".join(("assets", *placement.key(*key)))
+
+
+def _view(name: str) -> tuple[str, ...]:
+    """Return the last part of a view's asset key; none if the object is not a view."""
     try:
-        return f"/{slug(parse_name(name))}"
+        return (slug(parse_name(name)),)
     except ValueError:
-        return ""
+        return ()

@@ -28,6 +28,7 @@ from maintenance.policy.loader import (
 from maintenance.policy.matviews import Activity, MatviewPolicy, StaleAnalyticsPolicy
 from maintenance.policy.models import Policy
 from maintenance.policy.partitions import Archive, ConvertWhen, PartitionPolicy, RetentionPolicy
+from maintenance.policy.placement import STANDALONE, Placement
 from maintenance.policy.quantities import read_duration, read_moment, read_moment_near
 from maintenance.policy.schema import json_schema
 from maintenance.policy.secrets import Url
@@ -41,6 +42,7 @@ from maintenance.policy.thresholds import (
 )
 
 __all__ = [
+    "STANDALONE",
     "Activity",
     "AlertsPolicy",
     "AppriseSink",
@@ -57,6 +59,7 @@ __all__ = [
     "ObservePolicy",
     "ParallelPolicy",
     "PartitionPolicy",
+    "Placement",
     "Policies",
     "Policy",
     "RedisPolicy",

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
@@ -23,6 +23,7 @@ from maintenance.policy.database import (
 from maintenance.policy.declarations import meaning
 from maintenance.policy.matviews import MatviewPolicy, StaleAnalyticsPolicy
 from maintenance.policy.partitions import PartitionPolicy, collisions
+from maintenance.policy.placement import STANDALONE, Placement
 from maintenance.policy.thresholds import (
     BloatPolicy,
     CapacityPolicy,
@@ -81,6 +82,7 @@ class Policy(Section):
 
     _path: Path = PrivateAttr(default=Path())
     _hash: str = PrivateAttr(default="")
+    _placement: Placement = PrivateAttr(default=STANDALONE)
 
     @property
     def path(self) -> Path:
@@ -95,6 +97,17 @@ class Policy(Section):
         value of an environment variable does not count.
         """
         return self._hash
+
+    @property
+    def placement(self) -> Placement:
+        """What its definitions are called in Dagster; not part of the file."""
+        return self._placement
+
+    def placed(self, placement: Placement) -> Self:
+        """Return the same policy, for another Dagster project."""
+        copy = self.model_copy()
+        copy._placement = placement  # noqa: SLF001 (of this class)
+        return copy
 
     @property
     def sections(self) -> frozenset[str]:

@@ -9,13 +9,13 @@ import dagster as dg
 import pytest
 
 from maintenance.alerts.models import Alert, Identity
-from maintenance.engine.findings import Severity
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.orchestration.build import build
 from maintenance.orchestration.run_monitor import failed_jobs
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
 from maintenance.pipeline.registry import SUBJECTS
-from maintenance.policy import load_policy
+from maintenance.policy import STANDALONE, Placement, load_policy
 from tests.builders import Database, server_folder
 from tests.policies import EVENTS, write_policy
 from tests.receivers import Receiver
@@ -220,7 +220,8 @@ def test_look_at_bloat_too_old_to_go_by_is_an_alert_that_no_other_run_ends(
     assert look()[3:] == [("resolved", "app/bloat/look")]
 
 
-def test_links_to_assets_lead_to_assets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("placement", [STANDALONE, Placement(("ops", "db"), "their_project")])
+def test_links_to_assets_lead_to_assets(tmp_path: Path, placement: Placement) -> None:
     keep = {"keep": "3 months", "action": "drop"}
     sections: dict[str, Any] = {
         "matviews": [{"name": '"Sales"."Per Day"'}],
@@ -231,11 +232,15 @@ def test_links_to_assets_lead_to_assets(tmp_path: Path) -> None:
     }
     url = "postgresql://nobody@127.0.0.1:9/app"
     path = write_policy(tmp_path, url, {**EVENTS, "retention": keep}, **sections)
-    keys = {spec.key.to_user_string() for spec in build([path]).resolve_all_asset_specs()}
-    reading_on = links(load_policy(path))
+    definitions = build([path], placement=placement)
+    keys = {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
+    reading_on = links(load_policy(path).placed(placement))
     for subject in SUBJECTS:
         kind = min(subject.finding_kinds)
         name = '"Sales"."Per Day"' if subject.name == "matviews" else "public.events"
         identity = Identity("app", kind, name)
         alert = Alert(identity, Severity.WARN, "", datetime.now(UTC), subject=subject.name)
         assert reading_on([alert])["dagster"].removeprefix("http://ui/assets/") in keys
+    job = Identity("app", FindingKind.RUN_FAILED, "a_job")
+    link = reading_on([Alert(job, Severity.ERROR, "", datetime.now(UTC))])["dagster"]
+    assert link == f"http://ui/locations/{placement.location}/jobs/a_job"

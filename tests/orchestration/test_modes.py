@@ -9,8 +9,8 @@ import pytest
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.orchestration.build import build
+from maintenance.orchestration.maintainer import origin_of
 from maintenance.orchestration.partitions_defs import range_tags
-from maintenance.orchestration.resources import origin_of
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policies
 from tests.builders import Database

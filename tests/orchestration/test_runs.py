@@ -12,7 +12,7 @@ from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.plan import Plan
 from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.orchestration.build import build
-from maintenance.orchestration.resources import fail_if_undone
+from maintenance.orchestration.maintainer import fail_if_undone
 from maintenance.periods import Interval, period_of
 from maintenance.pipeline.run import Report
 from tests.builders import Database

@@ -1,4 +1,4 @@
-"""The Dagster resource through which assets work on databases."""
+"""How assets and jobs work on databases, with progress in the log of the run."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,8 +32,12 @@ from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 
 
-class Maintainer(dg.ConfigurableResource[None]):
-    """Runs subjects on a database and writes progress to the run's log."""
+class Maintainer:
+    """Runs subjects on a database and writes progress to the run's log.
+
+    It has no settings, so it is no Dagster resource: a project that hosts us may name its own
+    resources as it likes.
+    """
 
     def apply(
         self,
@@ -226,6 +230,8 @@ class Maintainer(dg.ConfigurableResource[None]):
             alerts, _ = acknowledge(policy, kind, object_, action, end)
         return next(each for each in alerts if each.identity[1:] == (kind, object_))
 
+
+MAINTAINER = Maintainer()
 
 _AUTOMATIC = frozenset(
     {
