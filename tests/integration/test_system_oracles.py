@@ -7,19 +7,22 @@ index more or less is a failure.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.names import quote
 from maintenance.pipeline import run as pipeline
 from maintenance.subjects.indexes import INDEXES
-from tests.builders import ROOT, SQL, Database
+from tests.builders import ROOT, SQL, Database, drop_database, make_database
 from tests.catalogs import GROWN
 from tests.declared import schema, system_plan
+from tests.example_systems import template
 from tests.policies import make_policy
 
 Covers = dict[str, str]
@@ -377,3 +380,67 @@ def test_newest_baseline_of_proposals_is_served_by_the_unique_key_backwards(
     key = "performance_baselines_hypothesis_metricName_collectionDate_key"
     assert proven["before_plan"] == f"performance_baselines by index {key}"
     assert proven["before_blocks"] == proven["after_blocks"], "nothing is gained"
+
+
+# Rows of the stated scale
+
+STATED_ROWS = {
+    "users": (100, 9_999),
+    "courses": (10, 999),
+    "course_modules": (100, 999),
+    "lessons": (1_000, 9_999),
+    "enrollments": (1_000, 99_999),
+    "course_progress": (1_000, 99_999),
+    "lesson_progress": (10_000, 99_999),
+    "transactions": (1_000, 9_999),
+    "course_analytics": (10, 999),
+    "media": (100, 9_999),
+    "quizzes": (100, 999),
+    "questions": (1_000, 9_999),
+    "quiz_attempts": (1_000, 99_999),
+    "certificates": (1_000, 9_999),
+}
+"""What the plan of lms says: tens, hundreds, thousands."""
+STATED_VALUES = {
+    "lesson_progress.completed": 2,
+    "courses.published": 2,
+    "courses.featured": 2,
+    "users.role": 3,
+    "courses.difficulty": 4,
+    "transactions.status": 4,  # PENDING, COMPLETED, and what they become
+    "course_progress.progressPercent": 101,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.pg("== 18")
+def test_lms_has_as_many_rows_and_values_as_stated_and_two_indexes_of_few(
+    server: PostgresServer, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    database = make_database(server, template(server, "lms", "stated", now))
+    counted = database.execute(
+        "SELECT relname, reltuples::int FROM pg_catalog.pg_class"
+        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    rows = {name: n for name, n in counted if STATED_ROWS[name][0] <= n <= STATED_ROWS[name][1]}
+    assert rows == dict(counted)
+    assert rows.keys() == STATED_ROWS.keys()
+    assert 50_000 <= sum(rows.values()) <= 100_000
+    values = database.execute(
+        "SELECT tablename || '.' || attname, n_distinct::int FROM pg_catalog.pg_stats"
+        " WHERE schemaname = 'public' AND tablename || '.' || attname = ANY (%s)",
+        (list(STATED_VALUES),),
+    )
+    assert dict(values) == STATED_VALUES
+    section = {"low_cardinality": {"min_rows": 1}}
+    policy = make_policy(tmp_path, database.url, indexes=section)
+    pipeline.apply(policy, only=[INDEXES.name], now=now)
+    later = pipeline.plan(policy, only=[INDEXES.name], now=now + timedelta(days=36))
+    few = of_kind(list(later.findings), FindingKind.INDEX_LOW_CARDINALITY)
+    # The others find rare values: of a percentage, of a status.
+    assert {bare(each.object): each.value for each in few} == {
+        "lesson_progress_completed_idx": 2,
+        "courses_published_featured_idx": 4,
+    }
+    drop_database(database)
