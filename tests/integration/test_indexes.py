@@ -15,20 +15,14 @@ from maintenance.pipeline import run as pipeline
 from maintenance.server.session import fetch
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.indexes.observe import read_definitions
-from tests.builders import ROOT, SQL, Database, Role
+from tests.builders import SQL, Database, Role
+from tests.catalogs import GROWN
 from tests.index_pairs import CASES, INVALIDATE, PARTITIONED, TABLE
 from tests.policies import EVENTS, make_policy
 from tests.sessions import session, until
 
 CAP = timedelta(seconds=20)
 DUPLICATE, REDUNDANT = FindingKind.INDEX_DUPLICATE, FindingKind.INDEX_REDUNDANT
-
-
-GROWN = """
-UPDATE pg_catalog.pg_class SET relpages = 50, reltuples = 5000
- WHERE relkind IN ('r', 'm') AND reltuples <= 0 AND oid >= 16384
-"""
-"""There is no advice on empty tables, so those of a schema without rows are given some on paper."""
 
 
 def advice(database: Database, folder: Path, **section: Any) -> list[Finding]:
@@ -59,11 +53,6 @@ def covered(findings: list[Finding], kind: FindingKind) -> dict[str, str]:
 
 def run_script(database: Database, *path: str) -> None:
     database.execute((SQL / "systems").joinpath(*path).read_text())
-
-
-def run_plan(database: Database, system: str) -> None:
-    """Build the indexes as the system's plan asks for them, its faults included."""
-    database.execute((ROOT / "tests" / "system_plans" / f"{system}.sql").read_text())
 
 
 # Pairs
@@ -117,138 +106,9 @@ def test_dropping_what_is_advised_works_and_leaves_no_advice_and_restoring_bring
     assert again == {finding.object for finding in first}
 
 
-# The example systems
-
-
-UNPUZZLE_BEFORE = {
-    "idx_video_progress_user_video",
-    "idx_enrollments_user_id",
-    "course_goal_assignments_course_id_idx",
-    "course_track_assignments_course_id_idx",
-}
-UNPUZZLE_NEW = {
-    "idx_conversation_messages_timeline",
-    "idx_ai_interactions_user_course",
-    "course_goal_assignments_goal_id_idx",
-    "course_track_assignments_track_id_idx",
-    "idx_message_attachments_message",
-    "idx_learning_activities_user_course",
-}
-
-
 def names(findings: list[Finding], *kinds: FindingKind) -> set[str]:
     found = (f.object for f in findings if f.kind in kinds)
     return {name.removeprefix("public.").strip('"') for name in found}
-
-
-@pytest.mark.pg("== 18")
-def test_unpuzzle_makes_six_indexes_superfluous_by_its_ten(
-    database: Database, tmp_path: Path
-) -> None:
-    run_script(database, "unpuzzle", "schema.sql")
-    before = names(advice(database, tmp_path), DUPLICATE, REDUNDANT)
-    run_plan(database, "unpuzzle")
-    after = names(advice(database, tmp_path), DUPLICATE, REDUNDANT)
-    assert before == UNPUZZLE_BEFORE
-    assert after - before == UNPUZZLE_NEW
-    assert before <= after
-
-
-LMS_DUPLICATES = {
-    "users_email_idx",
-    "courses_slug_idx",
-    "transactions_providerTxnId_idx",
-    "certificates_certificateNo_idx",
-}
-LMS_PREFIXES = {
-    "enrollments_userId_idx",
-    "course_progress_userId_idx",
-    "lesson_progress_progressId_idx",
-}
-LMS_NEW_PREFIXES = {
-    "users_role_idx",
-    "transactions_userId_idx",
-    "transactions_status_idx",
-    "quiz_attempts_userId_idx",
-    "certificates_userId_idx",
-}
-LMS_DROPPED = LMS_DUPLICATES | {
-    "course_progress_progressPercent_idx",
-    "lesson_progress_completed_idx",
-}
-SEARCH_VECTOR = (
-    "ALTER TABLE courses ADD COLUMN search_vector tsvector GENERATED ALWAYS AS"
-    " (to_tsvector('english', coalesce(title, ''))) STORED"
-)
-
-
-def test_lms_has_four_duplicates_and_after_its_migration_eight_prefixes(
-    database: Database, tmp_path: Path
-) -> None:
-    run_script(database, "lms", "schema.sql")
-    before = advice(database, tmp_path)
-    assert names(before, DUPLICATE) == LMS_DUPLICATES
-    assert names(before, REDUNDANT) == LMS_PREFIXES
-    database.execute(SEARCH_VECTOR)
-    run_plan(database, "lms")
-    for name in LMS_DROPPED:
-        database.execute(f"DROP INDEX {quote(name)}")
-    after = advice(database, tmp_path)
-    assert names(after, DUPLICATE) == set()
-    assert names(after, REDUNDANT) == LMS_PREFIXES | LMS_NEW_PREFIXES
-    assert names(after, FindingKind.INDEX_PREDICATE_IN_KEY) == {
-        "lesson_progress_incomplete_idx",
-        "quiz_attempts_failed_idx",
-    }
-
-
-@pytest.mark.pg("== 18")
-def test_nova_would_build_one_index_a_second_time(database: Database, tmp_path: Path) -> None:
-    run_script(database, "nova", "public_schema.sql")
-    before = advice(database, tmp_path)
-    assert names(before, DUPLICATE) == set()
-    # That the application made it beside a longer one is no doing of the plan.
-    assert names(before, REDUNDANT) == {"idx_messages_active"}
-    database.execute("ALTER INDEX idx_posts_user_created RENAME TO idx_posts_user_created_old")
-    run_plan(database, "nova")
-    after = advice(database, tmp_path)
-    assert covered(after, DUPLICATE) == {"public.idx_posts_user_created": "public.idx_posts_active"}
-    assert names(after, REDUNDANT) == {"idx_messages_active"}
-
-
-@pytest.mark.pg("== 18")
-def test_learning_platform_has_nothing_superfluous(database: Database, tmp_path: Path) -> None:
-    run_script(database, "learning_platform", "schema.sql")
-    run_plan(database, "learning_platform")
-    findings = advice(database, tmp_path)
-    assert names(findings, DUPLICATE, REDUNDANT) == set()
-    constant = names(findings, FindingKind.INDEX_PREDICATE_IN_KEY)
-    assert constant == {"idx_enrollments_user_status_active"}, "that of courses has no other key"
-
-
-@pytest.mark.pg("== 18")
-def test_proposals_has_ten_pairs_as_prisma_makes_it(database: Database, tmp_path: Path) -> None:
-    run_script(database, "proposals", "prisma_schema.sql")
-    findings = advice(database, tmp_path)
-    pairs = covered(findings, DUPLICATE)
-    assert len(pairs) == 10
-    assert all(f"public.idx_{name}" in pairs for name in ("proposals_due_date", "content_category"))
-    assert names(findings, REDUNDANT) == {
-        "proposals_tenantId_idx",
-        "proposals_customerId_idx",
-        "proposals_status_idx",
-        "content_type_idx",
-        "performance_baselines_hypothesis_metricName_idx",
-    }
-
-
-@pytest.mark.pg("== 18")
-def test_proposals_has_nothing_superfluous_after_its_plan(
-    database: Database, tmp_path: Path
-) -> None:
-    run_script(database, "proposals", "schema.sql")
-    run_plan(database, "proposals")
-    assert names(advice(database, tmp_path), DUPLICATE, REDUNDANT) == set()
 
 
 # What else is wrong with an index
@@ -523,8 +383,17 @@ def test_role_without_any_privilege_gets_the_same_verdicts_on_definitions(
     database.execute(GROWN)
     policy = make_policy(tmp_path, database.url_of(limited_role), indexes={})
     findings = list(pipeline.plan(policy, only=[INDEXES.name]).findings)
-    assert names(findings, DUPLICATE) == LMS_DUPLICATES
-    assert names(findings, REDUNDANT) == LMS_PREFIXES
+    assert names(findings, DUPLICATE) == {
+        "users_email_idx",
+        "courses_slug_idx",
+        "transactions_providerTxnId_idx",
+        "certificates_certificateNo_idx",
+    }
+    assert names(findings, REDUNDANT) == {
+        "enrollments_userId_idx",
+        "course_progress_userId_idx",
+        "lesson_progress_progressId_idx",
+    }
 
 
 @pytest.mark.pg("== 18")

@@ -1,8 +1,11 @@
 """The declared indexes of the example systems, as far as the parser can tell."""
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from pglast import ast, parse_sql
 
 from maintenance.policy import load_policy
@@ -132,3 +135,81 @@ def test_policy_names_the_declared_indexes_and_their_queries(system: str) -> Non
     assert section.queries == SQL / "systems" / system / "queries"
     drops = any(each.drops for each in declared(system))
     assert section.allow_drop == drops
+
+
+STATED: dict[str, dict[str, Any]] = {
+    "unpuzzle": {
+        "indexes.targets": {
+            "finished_videos": "500 ms",
+            "active_enrollments": "500 ms",
+            "courses_of_a_goal": "200 ms",
+            "conversation_timeline": "300 ms",
+        },
+        "workload.slow_query": "500 ms",
+    },
+    "lms": {
+        "indexes.targets": {
+            "course_catalog": "50 ms",
+            "student_dashboard": "80 ms",
+            "payment_history": "30 ms",
+            "course_search": "200 ms",
+        },
+        "indexes.low_cardinality.max_distinct": 101,
+        "workload.slow_query": "1000 ms",
+        "capacity.pools": [{"instances": 2, "size": (50 - 5) // 2}],
+        "settings.log_min_duration_statement": "1000 ms",
+        "settings.autovacuum": True,
+    },
+    "nova": {
+        "indexes.targets": {"messages_of_a_sender": "20 ms", "posts_of_a_user": "15 ms"},
+        "indexes.planning_time": "1 ms",
+        "indexes.watch": ["30 minutes", "24 hours", "7 days"],
+        "indexes.preflight.free_disk": "5 GB",
+        "bloat.index_fraction": 0.2,
+        "workload.buffer_hit_rate": 0.95,
+    },
+    "learning_platform": {
+        "indexes.targets": {
+            "login": "50 ms",
+            "course_discovery": "100 ms",
+            "progress_in_a_lesson": "30 ms",
+            "events_of_a_type": "200 ms",
+            "course_search": "150 ms",
+        },
+        "workload.slow_query": "1000 ms",
+        "workload.mean_query": "100 ms",
+        "workload.connections": 0.9,
+        "workload.redis_hit_rate": 0.7,
+        "capacity.pools": [{"instances": 1, "size": 20}],
+    },
+    "proposals": {
+        "redis.ttl": {"proposals:*": "300 seconds"},
+        "indexes.targets": {query.name: "200 ms" for query in queries("proposals")},
+        "workload.mean_query": "50 ms",
+        "workload.connections": 0.7,
+        "workload.redis_hit_rate": 0.8,
+    },
+}
+"""The numbers that the plans state, by the keys of the policies."""
+
+
+@every_system
+def test_policy_has_the_numbers_that_the_plan_states(system: str, tmp_path: Path) -> None:
+    """Values that a policy leaves out are the defaults, which have to be those of its plan."""
+    path = ROOT / "policies" / f"{system}.yaml"
+    document = yaml.safe_load(path.read_text())
+    for key, value in STATED[system].items():
+        *sections, name = key.split(".")
+        section = document
+        for each in sections:
+            section[each] = section.get(each) or {}
+            section = section[each]
+        section[name] = value
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "sql").symlink_to(ROOT / "sql")
+    stated = tmp_path / "policies" / path.name
+    stated.write_text(yaml.safe_dump(document))
+    wanted, found = (load_policy(each).model_dump() for each in (stated, path))
+    for key in STATED[system]:
+        section, name = key.split(".")[:2]
+        assert found[section][name] == wanted[section][name], key
