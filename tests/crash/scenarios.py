@@ -59,8 +59,9 @@ class Scenario:
         prepare: what a clone does not have from its template: counters, files, keys of a cache.
         work: the run; raises if an action fails.
         is_settled: whether nothing is left to do; else there is no action in the next plan.
-        longest_wait: of writers and readers beside it. An exchange of tables is one transaction
-            of dozens of statements: milliseconds where the machine has nothing else to do.
+        longest_wait: of writers and readers beside it in `make test`. An exchange of tables is one
+            transaction of dozens of statements: 10 to 40 ms where the machine has nothing else to
+            do, several times that beside other tests.
         now: the time of the run; that of the clock where what it does is dated by the server.
     """
 

@@ -12,7 +12,7 @@ from maintenance.demo.redis import RedisServer
 from tests.caches import cache_server, program_of
 from tests.crash.scenarios import DECLARED, SCENARIOS, Scenario, declaring, viewed, viewing
 from tests.crash.sweep import Layout
-from tests.locks import LockWatch, Probes, rewriting
+from tests.locks import PROBE_TIMEOUT, LockWatch, Probes, rewriting
 
 MOST_TRIES = 5
 """The machine may have other work for longer than a probe waits; a lock blocks each time."""
@@ -43,12 +43,12 @@ def watched(layout: Layout) -> LockWatch:
     return watch
 
 
-def blocked(layout: Layout) -> list[str]:
+def blocked(layout: Layout, patience: str = "") -> list[str]:
     """The probes that were blocked in each of several runs; none if one run blocked none."""
     blocked: list[str] = []
     for n in range(MOST_TRIES):
         with layout.clone(f"probed_{n}") as (database, policy):
-            probes = Probes(database, layout.scenario.longest_wait)
+            probes = Probes(database, patience or layout.scenario.longest_wait)
             with probes.running():
                 layout.scenario.run_through(policy)
             if not probes.blocked:
@@ -64,6 +64,18 @@ def test_locks_are_those_that_the_plan_declares_and_nobody_waits(layout: Layout)
     assert watch.undeclared() == []
     assert watch.untaken() == []
     assert blocked(layout) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scenario",
+    [each for each in SCENARIOS if each.longest_wait != PROBE_TIMEOUT],
+    ids=lambda s: s.name,
+)
+def test_nobody_waits_longer_for_an_exchange_where_the_machine_has_no_other_work(
+    layout: Layout,
+) -> None:
+    assert blocked(layout, PROBE_TIMEOUT) == []
 
 
 # What would be found if a statement blocked

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,32 @@ def test_leftover_of_a_killed_build_is_replaced(shop: Database, tmp_path: Path) 
         (ActionKind.DROP_INVALID_INDEX, Outcome.DONE),
         (ActionKind.CREATE_INDEX, Outcome.DONE),
     ]
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("replaced", ["", "-- replaces: events_at\n"])
+def test_partition_made_by_the_same_run_gets_its_part_from_the_next(
+    shop: Database, tmp_path: Path, replaced: str
+) -> None:
+    shop.execute("DROP TABLE public.events_2")
+    (tmp_path / "declared.sql").write_text(
+        f"{replaced}CREATE INDEX events_by_kind ON public.events (kind, at);"
+    )
+    policy = make_policy(
+        tmp_path,
+        shop.url,
+        {"table": "public.events", "column": "at", "premake": 1, "start": "2026-01"},
+        indexes={"declared": "declared.sql", "allow_drop": True},
+    )
+    march = datetime(2026, 3, 10, tzinfo=UTC)
+    first = pipeline.apply(policy, now=march, only=["partitions", "indexes"])
+    assert first.ok, errors(first)
+    outcomes = {(r.action.kind, r.outcome) for r in first.results}
+    assert (ActionKind.CREATE_PARTITION, Outcome.DONE) in outcomes
+    assert {o for k, o in outcomes if k is not ActionKind.CREATE_PARTITION} == {Outcome.SKIPPED}
+    second = pipeline.apply(policy, now=march, only=["partitions", "indexes"])
+    assert all_done(second), errors(second)
+    assert not pipeline.plan(policy, now=march, only=["partitions", "indexes"]).plan.actions
 
 
 @pytest.mark.pg("== 18")

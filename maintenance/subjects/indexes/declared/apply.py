@@ -13,11 +13,20 @@ from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.engine.build_preflight import await_drop
 from maintenance.engine.index_build import FoundIndex, build_index, find_index, oids_of
 from maintenance.engine.steps import run_step
-from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
-from maintenance.formatting import readable_size
+from maintenance.errors import (
+    ContinuedError,
+    EffectError,
+    MaintenanceError,
+    NotNeededError,
+    UnreachableError,
+)
+from maintenance.formatting import counted, readable_size
 from maintenance.server.session import fetch, owner_search_path
 from maintenance.store.undo import note_made
 from maintenance.subjects.indexes.declared import rollout_proof
+
+SHOWN_PARTITIONS = 3
+"""Partitions without a part of an index that a message names."""
 
 
 def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
@@ -26,6 +35,7 @@ def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
     Raises:
         LockNotAcquiredError: an obstacle to the build was still there when the wait ended.
         RegressionError: it made a measured query slower than the policy allows, and was undone.
+        ContinuedError: partitions came since the plan was made; the next run builds their parts.
         MaintenanceError: it can't be built; no leftover of the failed build remains.
     """
     _require_table(context, action)
@@ -136,15 +146,13 @@ def _verified(context: ActionContext, action: Action, made: Mapping[str, int]) -
     """Return the sizes of what was made, if it is valid and on its table.
 
     Raises:
-        EffectError: it is not.
+        EffectError, ContinuedError: it is not.
     """
     found = find_index(context.connection, action.object)
     if found is None or found.table_oid != action.preconditions["oid"]:
         raise EffectError(f"{action.object}: built, but it is not an index of {action.table}")
     if not found.is_valid:
-        raise EffectError(
-            f"{action.object}: all its parts are built and attached, but it is not valid"
-        )
+        raise _incomplete(context, action, found)
     made = {**made, action.object: found.oid}
     (row,) = fetch(context.connection, "server", "measure_index", {"index_oid": found.oid})
     context.progress(f"{action.object}: built, {readable_size(row.size_bytes)}")
@@ -157,6 +165,21 @@ def _verified(context: ActionContext, action: Action, made: Mapping[str, int]) -
     if row.has_expressions and (failure := _analyze(context, action)) is not None:
         detail["not_analyzed"] = failure
     return detail
+
+
+def _incomplete(context: ActionContext, action: Action, index: FoundIndex) -> MaintenanceError:
+    """Return why an index is not valid: partitions that came since the plan have no part of it."""
+    rows = fetch(context.connection, "indexes", "list_partitions_without", {"index_oid": index.oid})
+    if not rows:
+        return EffectError(
+            f"{action.object}: all its parts are built and attached, but it is not valid"
+        )
+    without = counted([row.name for row in rows], "partition", SHOWN_PARTITIONS)
+    return ContinuedError(
+        f"{action.object}: not valid yet: {without} came without a part of it",
+        hint="the next run builds it there",
+        reason="new_partitions",
+    )
 
 
 def _analyze(context: ActionContext, action: Action) -> str | None:

@@ -1,0 +1,163 @@
+"""Two of us at work on one database: nothing is done twice, and the second says who is first."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maintenance.engine.actions import RECURRING, ActionKind
+from tests.builders import ROOT, Database
+from tests.locks import Probes
+from tests.policies import write_policy
+from tests.sessions import until
+
+pytestmark = pytest.mark.pg("== 18")
+
+K = ActionKind
+NOW = datetime.now(UTC)
+KINDS = frozenset(
+    {
+        K.CONVERT_TABLE,
+        K.CREATE_PARTITION,
+        K.SWAP_DEFAULT,
+        K.ARCHIVE_PARTITION,
+        K.DETACH_PARTITION,
+        K.DROP_PARTITION,
+        K.CREATE_MATVIEW,
+        K.CREATE_INDEX,
+        K.VALIDATE_CONSTRAINT,
+        K.REINDEX,
+        K.ANALYZE_TABLE,
+    }
+)
+TABLES = """
+CREATE TABLE public.events (id bigint NOT NULL, at timestamptz NOT NULL, PRIMARY KEY (id, at))
+  PARTITION BY RANGE (at);
+CREATE TABLE public.events_2020_01 PARTITION OF public.events
+  FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-02-01 00:00+00');
+CREATE TABLE public.events_default PARTITION OF public.events DEFAULT;
+INSERT INTO public.events SELECT n, '2020-01-02' FROM generate_series(1, 500) n;
+INSERT INTO public.events SELECT n, now() + n * interval '2 hours' FROM generate_series(1, 900) n;
+CREATE TABLE public.visits (id bigint PRIMARY KEY, at timestamptz NOT NULL);
+CREATE INDEX ON public.visits (at);
+INSERT INTO public.visits SELECT n, now() - n * interval '1 hour' FROM generate_series(1, 2000) n;
+CREATE TABLE public.orders (id bigint PRIMARY KEY, note text) WITH (autovacuum_enabled = false);
+INSERT INTO public.orders SELECT n, 'note ' || n FROM generate_series(1, 20000) n;
+CREATE INDEX orders_note ON public.orders (note);
+DELETE FROM public.orders WHERE id % 4 > 0;
+"""
+DECLARED = """
+CREATE INDEX orders_length ON public.orders (length(note));
+ALTER TABLE public.orders ADD CONSTRAINT orders_noted CHECK (note <> '');
+"""
+ROWS = "SELECT count(*) FROM public.events UNION ALL SELECT count(*) FROM public.visits"
+HOLDER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = %s"
+DONE = """
+SELECT kind, object, count(*) FROM maintenance.journal WHERE outcome = 'done' GROUP BY 1, 2
+"""
+
+
+def policy_for(database: Database, folder: Path, name: str, give_up_after: str) -> Path:
+    (folder / "orders.sql").write_text("SELECT id, note FROM public.orders")
+    (folder / "declared.sql").write_text(DECLARED)
+    retention = {
+        "keep": "12 months",
+        "action": "archive_then_drop",
+        "archive": {"url": str(folder / "archive")},
+    }
+    start = f"{NOW:%Y-%m}"
+    events = {"table": "public.events", "column": "at", "start": start, "retention": retention}
+    visits = {"table": "public.visits", "column": "at", "convert": "online"}
+    visits |= {"convert_when": {"larger_than": "1 kB"}}
+    path = folder / name
+    path.mkdir()
+    return write_policy(
+        path,
+        database.url,
+        events,
+        visits,
+        statistics={},
+        matviews=[{"name": "public.noted", "definition": "../orders.sql", "unique_index": ["id"]}],
+        indexes={"declared": "../declared.sql", "preflight": {"free_disk": "1 MB"}},
+        bloat={"min_size": "100 kB", "index_fraction": 0.3, "reindex": "concurrently"},
+        locks={"give_up_after": give_up_after},
+    )
+
+
+@contextmanager
+def command_line(policy: Path) -> "Generator[subprocess.Popen[str]]":
+    """`maintenance apply` in a process of its own."""
+    program = [str(Path(sys.executable).with_name("maintenance")), "apply", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*program, "--policy", str(policy)], stdout=pipe, stderr=pipe, text=True, cwd=ROOT
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def told(process: "subprocess.Popen[str]", what: str) -> str:
+    """The line of progress that says so."""
+    assert process.stderr
+    lines: list[str] = []
+    for line in process.stderr:
+        lines.append(line)
+        if what in line:
+            return line
+    raise AssertionError(f"never said {what!r}: {lines}")
+
+
+def answer(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    out, _ = process.communicate()
+    return json.loads(out)
+
+
+@pytest.fixture
+def busy(database: Database) -> Iterator[Database]:
+    database.execute(TABLES)
+    database.execute("SELECT pg_stat_force_next_flush()")
+    database.vacuum("public.orders")
+    database.execute("INSERT INTO public.orders SELECT n, 'new' FROM generate_series(1, 99) n"
+                     " WHERE n % 4 > 0")  # fmt: skip
+    yield database
+
+
+def test_second_command_line_waits_names_the_first_and_does_nothing_twice(
+    busy: Database, tmp_path: Path
+) -> None:
+    patient = [policy_for(busy, tmp_path, name, "2 minutes") for name in ("one", "other")]
+    impatient = policy_for(busy, tmp_path, "impatient", "100 ms")
+    before = busy.execute(ROWS)
+    (number,) = busy.execute("SELECT oid FROM pg_database WHERE datname = current_database()")
+    reader = busy.connect(autocommit=False)
+    reader.execute("SELECT count(*) FROM public.events")
+    probes = Probes(busy, "2s")
+    with (
+        probes.running(),
+        command_line(patient[0]) as one,
+        command_line(patient[1]) as other,
+    ):
+        until(lambda: busy.execute(HOLDER, number) != [])
+        with command_line(impatient) as third:
+            refused = answer(third)
+        ((holder,),) = busy.execute(HOLDER, number)
+        reader.rollback()
+        answers = [answer(one), answer(other)]
+    assert third.returncode == 1
+    (finding,) = refused["findings"]
+    assert finding["kind"] == "lock_not_acquired"
+    assert finding["data"]["holder"]["pid"] == holder
+    assert [process.returncode for process in (one, other)] == [0, 0], answers
+    done = {(kind, name): n for kind, name, n in busy.execute(DONE)}
+    assert {kind for kind, _ in done} >= KINDS
+    assert {at: n for at, n in done.items() if n > 1 and at[0] not in RECURRING} == {}
+    assert busy.execute(ROWS) == [(before[0][0] - 500,), before[1]]
+    assert probes.blocked == []
