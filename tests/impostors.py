@@ -59,6 +59,46 @@ def pour(head: bytes, more: bytes) -> Talk:
     return talk
 
 
+def repeat_http(status: int) -> Talk:
+    """Refuse a request with a page, and headers, that repeat it."""
+
+    def talk(client: socket.socket) -> None:
+        request = client.recv(65536)
+        line = request.split(b"\r\n", 1)[0]
+        head = b"HTTP/1.1 %d refused %s\r\nX-Was: %s" % (status, line, line)
+        client.sendall(head + b"\r\nContent-Length: %d\r\n\r\n" % len(request) + request)
+
+    return talk
+
+
+def repeat_redis(client: socket.socket) -> None:
+    """Refuse all commands with an error that repeats them, also the one with the password."""
+    while request := client.recv(65536):
+        told = b"-ERR refused " + b" ".join(request.split()) + b"\r\n"
+        client.sendall(told * max(1, request.count(b"\r\n*") + 1))
+
+
+def repeat_smtp(client: socket.socket) -> None:
+    """Offer a login, and refuse all commands with an error that repeats them."""
+    client.sendall(b"220 mail\r\n")
+    while request := client.recv(65536):
+        line = request.split(b"\r\n", 1)[0]
+        offer = b"250-mail\r\n250 AUTH LOGIN PLAIN\r\n"
+        client.sendall(offer if line.upper().startswith(b"EHLO") else b"535 " + line + b"\r\n")
+
+
+def repeat_postgres(client: socket.socket) -> None:
+    """Ask for the password in clear, and refuse it with an error that repeats it."""
+    startup = client.recv(65536)
+    if len(startup) == 8:  # may the session be encrypted?
+        client.sendall(b"N")
+        startup = client.recv(65536)
+    client.sendall(b"R" + (8).to_bytes(4) + (3).to_bytes(4))
+    password = client.recv(65536)[5:].rstrip(b"\0")
+    told = b"SFATAL\0VFATAL\0C28P01\0Mwrong: " + password + b"\0DQuery: " + password + b"\0\0"
+    client.sendall(b"E" + (len(told) + 4).to_bytes(4) + told)
+
+
 @contextmanager
 def impostor(talk: Talk) -> Generator[int]:
     """A server on a free port of loopback; yields the port."""
