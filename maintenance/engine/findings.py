@@ -170,7 +170,7 @@ class FindingKind(StrEnum):
         return member
 
     NO_SUCH_TABLE = _kind(
-        "no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, STATISTICS, is_fitness=True
+        "no_such_table", PARTITIONS, STALE_ANALYTICS, MATVIEWS, BLOAT, STATISTICS, is_fitness=True
     )
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
@@ -185,21 +185,25 @@ class FindingKind(StrEnum):
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
     )
-    PARTITION_NAME_TAKEN = _kind("partition_name_taken", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_NAME_TAKEN = _kind(
+        "partition_name_taken", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
     PARTITION_HORIZON_SHORT = _kind(
         "partition_horizon_short", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
     PARTITION_GAP = _kind(
         "partition_gap", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
-    PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_OVERLAP = _kind(
+        "partition_overlap", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
     PARTITION_SPANS_PERIODS = _kind("partition_spans_periods", PARTITIONS, reads=(Reading.TABLE,))
     PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=(Reading.TABLE,))
     DEFAULT_PARTITION_ROWS = _kind(
         "default_partition_rows", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROWS)
     )
     PARTITION_TIME_ZONE_DRIFT = _kind(
-        "partition_time_zone_drift", PARTITIONS, reads=(Reading.TABLE,)
+        "partition_time_zone_drift", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
     )
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
     PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
@@ -213,17 +217,18 @@ class FindingKind(StrEnum):
     ARCHIVE_UNVERIFIED = _kind(
         "archive_unverified", RETENTION, is_of_run=True, reads=(Reading.PARTITIONS,)
     )
+    ARCHIVE_UNUSABLE = _kind("archive_unusable", is_fitness=True, is_of_check=True)
     ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=(Reading.STALE_ROWS,))
-    REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
+    REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS, is_fitness=True)
     REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
     REDIS_TTL_EXCEEDED = _kind("redis_ttl_exceeded", REDIS)
     MATVIEW_STALE = _kind("matview_stale", MATVIEWS, unit=Unit.SECONDS)
     MATVIEW_UNPOPULATED = _kind("matview_unpopulated", MATVIEWS)
-    MATVIEW_MISSING = _kind("matview_missing", MATVIEWS)
-    MATVIEW_NO_UNIQUE_INDEX = _kind("matview_no_unique_index", MATVIEWS)
-    MATVIEW_DEFINITION_DRIFT = _kind("matview_definition_drift", MATVIEWS)
+    MATVIEW_MISSING = _kind("matview_missing", MATVIEWS, is_fitness=True)
+    MATVIEW_NO_UNIQUE_INDEX = _kind("matview_no_unique_index", MATVIEWS, is_fitness=True)
+    MATVIEW_DEFINITION_DRIFT = _kind("matview_definition_drift", MATVIEWS, is_fitness=True)
     MATVIEW_NULL_KEY_CHURN = _kind("matview_null_key_churn", MATVIEWS)
-    MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
+    MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS, is_fitness=True)
     INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=(Reading.INDEX_DEFINITIONS,))
     INDEX_MISSING = _of_declaration("index_missing")
     INDEX_DEFINITION_DRIFT = _of_declaration("index_definition_drift")
@@ -301,7 +306,7 @@ class FindingKind(StrEnum):
         "index_wide_key", INDEXES, is_advice=True, reads=(Reading.COLUMN_STATISTICS,)
     )
     FK_UNINDEXED = _kind("fk_unindexed", INDEXES, is_advice=True, reads=(Reading.FOREIGN_KEYS,))
-    REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
+    REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES, is_fitness=True)
     STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS, is_of_run=True)

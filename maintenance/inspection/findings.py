@@ -8,6 +8,7 @@ from maintenance.catalog.partman import Partman
 from maintenance.engine.findings import PARTITIONS, Finding, FindingKind, Severity
 from maintenance.formatting import counted_noun, listed
 from maintenance.inspection.conversions import CONVERSION
+from maintenance.inspection.key_calendar import Unknown, calendar_of, share, zone_named
 from maintenance.inspection.models import Entry, Subject
 from maintenance.inspection.name_inference import NEWEST, Name, infer_template
 from maintenance.inspection.partitions import ENDED
@@ -108,6 +109,38 @@ def names_differ(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
             f"{name}: the partition of {last.period} is {quote(last.name)}, but new ones would be"
             f" named like {quote(section.child_name(last.period))}: {advice}",
             data={"template": template, "newest": last.name},
+            subject=PARTITIONS,
+        )
+
+
+def zones_differ(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[Finding]:
+    """Yield a finding for each table whose bounds are midnights of another zone than the policy's.
+
+    Args:
+        policy: of the database.
+        snapshot: with its tables.
+        now: aware.
+    """
+    for section in policy.partitions:
+        table = snapshot.tables.get(section.table)
+        column = table.column(section.column) if table is not None else None
+        if table is None or column is None or not table.is_partitioned:
+            continue
+        zone = section.time_zone.key
+        attached = [each for each in table.partitions if not each.detach_pending]
+        calendar = calendar_of(attached, column.type, zone, now)
+        if isinstance(calendar, Unknown) or calendar.is_wall_clock:
+            continue
+        if calendar.zone == zone_named(zone) or zone in calendar.same:
+            continue
+        name, found = str(section.table), calendar.zone.key
+        yield Finding(
+            FindingKind.PARTITION_TIME_ZONE_DRIFT,
+            Severity.WARN,
+            name,
+            f"{name}: {share(calendar)} partitions begin and end at midnight in {found}, not in"
+            f" {zone}, so new ones would not fit to them: write time_zone: {found} in the policy",
+            data={"time_zone": found},
             subject=PARTITIONS,
         )
 
