@@ -74,6 +74,7 @@ class Reading(StrEnum):
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
     SETTINGS = "settings of the policy"
+    UNNAMED_TABLES = "tables that the policy does not name"
     QUERIES = "declared queries"
     SLOW_STATEMENTS = "slow statements for index candidates"
 
@@ -208,7 +209,12 @@ class FindingKind(StrEnum):
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
     PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
     PARTITION_NAMES_DIFFER = _kind("partition_names_differ", is_fitness=True, is_of_check=True)
-    NOT_IN_POLICY = _kind("not_in_policy", is_fitness=True, is_of_check=True)
+    NOT_IN_POLICY = _kind(
+        "not_in_policy", CAPACITY, is_fitness=True, reads=(Reading.UNNAMED_TABLES,)
+    )
+    PARTITIONS_ENDING = _kind(
+        "partitions_ending", CAPACITY, unit=Unit.DAYS, reads=(Reading.UNNAMED_TABLES,)
+    )
     STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))

@@ -31,7 +31,7 @@ from maintenance.errors import (
     UnreachableError,
     UsageError,
 )
-from maintenance.inspection.findings import names_differ, zones_differ
+from maintenance.inspection.findings import names_differ, not_in_policy, zones_differ
 from maintenance.pipeline.context import RunContext
 from maintenance.pipeline.execute import (
     check_effects,
@@ -132,9 +132,12 @@ def check(on: Policy | Target) -> Report:
     """
     target = Target.of(on)
     report = checked(target, plan(target))
-    found = unnamed(target, report.now)
+    with target.database("check") as connection:
+        proposed = unnamed(connection, target.policy, report.now)
+    found = not_in_policy(target.policy.database.name, proposed.entries, report.now)
+    known = [each for each in report.findings if each.kind is not FindingKind.NOT_IN_POLICY]
     further = (*unusable_archives(target), *((found,) if found is not None else ()))
-    return replace(report, findings=(*report.findings, *further))
+    return replace(report, findings=(*known, *further))
 
 
 def checked(target: Target, report: Report) -> Report:
