@@ -20,6 +20,7 @@ from maintenance.engine.findings import Severity
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.policy.alerts import AppriseSink, LogSink, RedisStreamSink, Sink, WebhookSink
+from maintenance.policy.base import did_you_mean
 from maintenance.policy.secrets import Url
 
 Send = Callable[[Message, float], str]
@@ -89,6 +90,28 @@ def sender_of(sink: Sink, target: Target) -> Send:
         case WebhookSink():
             secret = target.resolve(sink.secret) if sink.secret else None
             return partial(_to_webhook, target.resolve(sink.url), secret)
+
+
+def fault_of(sink: Sink, target: Target) -> str:
+    """Return why no message can be sent through a sink, as far as its url tells; empty if one can.
+
+    Raises:
+        UsageError: an environment variable is not set.
+    """
+    if not isinstance(sink, AppriseSink):
+        return ""
+    url = target.resolve(sink.url)
+    if len(_services(url)):
+        return ""
+    from apprise.manager_plugins import NotificationManager  # noqa: PLC0415 - see above
+
+    scheme = url.partition(":")[0].lower()
+    manager: Any = NotificationManager()  # its annotations are incomplete
+    known = list(map(str, manager.schemas()))
+    if scheme in known:
+        return f"Apprise accepts no such {scheme}:// url"
+    guess = did_you_mean(scheme, known)
+    return f"Apprise has no service {scheme}://" + (f"; {guess}" if guess else "")
 
 
 def is_taken(status: int) -> bool:

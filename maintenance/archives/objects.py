@@ -4,13 +4,21 @@ An object appears complete or not at all, if the store supports that: a local fi
 a temporary name, made durable and renamed; an object store shows an upload when it is complete.
 """
 
+import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 from maintenance.archives.filesystem import is_local, open_store
 from maintenance.archives.local_files import PART, LocalFiles, LocalUpload
-from maintenance.archives.location import ArchivePlace, secrets, shown, table_segments
+from maintenance.archives.location import (
+    ArchivePlace,
+    secrets,
+    segment,
+    shown,
+    table_segments,
+)
 from maintenance.archives.uploads import Upload, begin_upload
 from maintenance.errors import ArchiveError, MaintenanceError
 from maintenance.names import QualifiedName
@@ -169,6 +177,57 @@ class _StoreObjects:
         return f"{self._path}/{name}"
 
 
+def try_store(url: str, database: str) -> bool:
+    """Write a small object below an archive url, read it back and remove it.
+
+    Nothing else is changed: folders of a local disk that were missing are missing again.
+
+    Args:
+        url: of the archives, as in the policy.
+        database: the database's name in its policy.
+
+    Returns:
+        Whether the object could be removed, as write-once stores refuse.
+
+    Raises:
+        ArchiveError: the store fails, or returns another content.
+    """
+    with _explained_url(url, shown(url), "probe_failed", "write and read"):
+        fs, root = open_store(url)
+        objects = _objects(fs, root, [segment(database)])
+        name, content = f"check-{uuid.uuid4()}", uuid.uuid4().bytes
+        with _without_new_folders(root, database) if is_local(fs) else nullcontext():
+            objects.put(name, content)
+            found = objects.read(name)
+            is_removed = _removes(objects, name)
+    if found != content:
+        raise ArchiveError(
+            f"archive {shown(url)}: an object does not read back as it was written",
+            reason="probe_differs",
+        )
+    return is_removed
+
+
+def _removes(objects: "_LocalObjects | _StoreObjects", name: str) -> bool:
+    try:
+        objects.remove(name)
+    except Exception:  # noqa: BLE001 - each store has its own errors
+        return False
+    return True
+
+
+@contextmanager
+def _without_new_folders(root: str, database: str) -> Generator[None]:
+    folder = Path(root, segment(database))
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # another process has put something there
+            for each in new:
+                each.rmdir()
+
+
 def _objects(fs: Any, root: str, segments: Sequence[str]) -> "_LocalObjects | _StoreObjects":
     return _LocalObjects(root, segments) if is_local(fs) else _StoreObjects(fs, root, segments)
 
@@ -184,19 +243,23 @@ def subfolders(url: str, database: str, table: QualifiedName) -> list[str]:
         return _objects(*open_store(url), table_segments(database, table)).folders()
 
 
+def _explained(place: ArchivePlace, reason: str, doing: str) -> AbstractContextManager[None]:
+    return _explained_url(place.url, str(place), reason, doing)
+
+
 @contextmanager
-def _explained(place: ArchivePlace, reason: str, doing: str) -> Generator[None]:
+def _explained_url(url: str, name: str, reason: str, doing: str) -> Generator[None]:
     try:
         yield
     except MaintenanceError:
         raise
     except Exception as exc:  # noqa: BLE001 - each store has its own errors
         # They may repeat the url with a password, and so may a chain of errors.
-        text = str(exc).replace(place.url, shown(place.url)) or type(exc).__name__
-        for secret in secrets(place.url):
+        text = str(exc).replace(url, shown(url)) or type(exc).__name__
+        for secret in secrets(url):
             text = text.replace(secret, "…")
         raise ArchiveError(
-            f"archive {place}: can't {doing}: {text.splitlines()[0]}",
+            f"archive {name}: can't {doing}: {text.splitlines()[0]}",
             retryable=True,
             reason=reason,
         ) from None

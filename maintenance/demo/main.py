@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -90,6 +91,7 @@ def run_demo(*, data: Path, names: Sequence[str], once: bool, port: int) -> None
 def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, port: int) -> None:
     names = systems.chosen(names)
     preflight.make_folder(data)
+    print_line(f"Starting {', '.join(names)} in {escape(str(data))}; the first time takes minutes")
     policies = systems.load(data, names)
     programs = binaries_for(data / "postgres")
     counts_statements = has_extension(programs, _STATEMENTS)
@@ -130,7 +132,7 @@ def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, po
         print_line(_NO_STATEMENTS)
     if not once:
         launch_digests(dagster.webserver, names)
-        _write_exports(data / "environment", variables)
+        _write_exports(data / "environment", variables, Path(sys.executable).parent)
         _serve(data, names[0], server, dagster, redis)
     elif outcome.n_errors:
         raise MaintenanceError(f"{outcome.n_errors} checks found errors")
@@ -171,8 +173,8 @@ def _serve(
     print_line(_STOPPING)
 
 
-def _write_exports(path: Path, variables: Mapping[str, str]) -> None:
+def _write_exports(path: Path, variables: Mapping[str, str], programs: Path) -> None:
+    """Write a file for shells: the variables, and the folder of the command `maintenance`."""
     path.touch(mode=0o600)
-    path.write_text(
-        "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-    )
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    path.write_text("".join([*lines, f'export PATH={shlex.quote(str(programs))}:"$PATH"\n']))

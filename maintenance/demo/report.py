@@ -30,6 +30,8 @@ def step(what: str) -> Generator[Callable[[str], None]]:
         A function for details: shown at a terminal during the step.
     """
     began_at = time.monotonic()
+    if not _err.is_terminal:  # a status line would be shown nowhere
+        print_line(f"{what} …")
     with _err.status(what) as status:
         yield lambda detail: status.update(f"{what}  [dim]{escape(detail)}[/]")
     _err.print(f"{what:<60} [dim]{time.monotonic() - began_at:5.1f} s[/]")

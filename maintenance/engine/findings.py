@@ -75,6 +75,7 @@ class Reading(StrEnum):
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
     SETTINGS = "settings of the policy"
+    UNNAMED_TABLES = "tables that the policy does not name"
     QUERIES = "declared queries"
     SLOW_STATEMENTS = "slow statements for index candidates"
 
@@ -171,7 +172,7 @@ class FindingKind(StrEnum):
         return member
 
     NO_SUCH_TABLE = _kind(
-        "no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, STATISTICS, is_fitness=True
+        "no_such_table", PARTITIONS, STALE_ANALYTICS, MATVIEWS, BLOAT, STATISTICS, is_fitness=True
     )
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
@@ -186,26 +187,35 @@ class FindingKind(StrEnum):
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
     )
-    PARTITION_NAME_TAKEN = _kind("partition_name_taken", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_NAME_TAKEN = _kind(
+        "partition_name_taken", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
     PARTITION_HORIZON_SHORT = _kind(
         "partition_horizon_short", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
     PARTITION_GAP = _kind(
         "partition_gap", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
-    PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_OVERLAP = _kind(
+        "partition_overlap", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
     PARTITION_SPANS_PERIODS = _kind("partition_spans_periods", PARTITIONS, reads=(Reading.TABLE,))
     PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=(Reading.TABLE,))
     DEFAULT_PARTITION_ROWS = _kind(
         "default_partition_rows", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROWS)
     )
     PARTITION_TIME_ZONE_DRIFT = _kind(
-        "partition_time_zone_drift", PARTITIONS, reads=(Reading.TABLE,)
+        "partition_time_zone_drift", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
     )
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
     PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
     PARTITION_NAMES_DIFFER = _kind("partition_names_differ", is_fitness=True, is_of_check=True)
-    NOT_IN_POLICY = _kind("not_in_policy", is_fitness=True, is_of_check=True)
+    NOT_IN_POLICY = _kind(
+        "not_in_policy", CAPACITY, is_fitness=True, reads=(Reading.UNNAMED_TABLES,)
+    )
+    PARTITIONS_ENDING = _kind(
+        "partitions_ending", CAPACITY, unit=Unit.DAYS, reads=(Reading.UNNAMED_TABLES,)
+    )
     STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))
@@ -214,17 +224,18 @@ class FindingKind(StrEnum):
     ARCHIVE_UNVERIFIED = _kind(
         "archive_unverified", RETENTION, is_of_run=True, reads=(Reading.PARTITIONS,)
     )
+    ARCHIVE_UNUSABLE = _kind("archive_unusable", is_fitness=True, is_of_check=True)
     ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=(Reading.STALE_ROWS,))
-    REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
+    REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS, is_fitness=True)
     REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
     REDIS_TTL_EXCEEDED = _kind("redis_ttl_exceeded", REDIS)
     MATVIEW_STALE = _kind("matview_stale", MATVIEWS, unit=Unit.SECONDS)
     MATVIEW_UNPOPULATED = _kind("matview_unpopulated", MATVIEWS)
-    MATVIEW_MISSING = _kind("matview_missing", MATVIEWS)
-    MATVIEW_NO_UNIQUE_INDEX = _kind("matview_no_unique_index", MATVIEWS)
-    MATVIEW_DEFINITION_DRIFT = _kind("matview_definition_drift", MATVIEWS)
+    MATVIEW_MISSING = _kind("matview_missing", MATVIEWS, is_fitness=True)
+    MATVIEW_NO_UNIQUE_INDEX = _kind("matview_no_unique_index", MATVIEWS, is_fitness=True)
+    MATVIEW_DEFINITION_DRIFT = _kind("matview_definition_drift", MATVIEWS, is_fitness=True)
     MATVIEW_NULL_KEY_CHURN = _kind("matview_null_key_churn", MATVIEWS)
-    MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
+    MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS, is_fitness=True)
     INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=(Reading.INDEX_DEFINITIONS,))
     INDEX_MISSING = _of_declaration("index_missing")
     INDEX_DEFINITION_DRIFT = _of_declaration("index_definition_drift")

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from maintenance.catalog.models import Snapshot, Table
 from maintenance.catalog.partman import Partman
-from maintenance.engine.findings import PARTITIONS, Finding, FindingKind, Severity
+from maintenance.engine.findings import CAPACITY, PARTITIONS, Finding, FindingKind, Severity
 from maintenance.formatting import counted_noun, listed
 from maintenance.inspection.conversions import CONVERSION
+from maintenance.inspection.key_calendar import Unknown, calendar_of, share, zone_named
 from maintenance.inspection.models import Entry, Subject
 from maintenance.inspection.name_inference import NEWEST, Name, infer_template
 from maintenance.inspection.partitions import ENDED
@@ -15,7 +16,7 @@ from maintenance.inspection.policy_text import scalar
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import PAST, types_of
 from maintenance.partition_set.bounds import codec_of, coverage_of
-from maintenance.periods import period_at
+from maintenance.periods import Interval, period_at
 from maintenance.policy import PartitionPolicy, Policy
 
 SOON = timedelta(days=31)
@@ -66,7 +67,41 @@ def not_in_policy(database: str, entries: Sequence[Entry], now: datetime) -> Fin
             "convertible": _names(convertible),
             "ends": {name: end.isoformat() for name, end in soon.items()},
         },
+        subject=CAPACITY,
     )
+
+
+def partitions_ending(entries: Sequence[Entry], now: datetime) -> Iterator[Finding]:
+    """Yield a finding for each table whose newest partition ends soon, if no section names it.
+
+    Tables of days get theirs a day ahead, others a week: who makes them later is late.
+
+    Args:
+        entries: the sections that could be proposed for them.
+        now: aware.
+    """
+    for entry in entries:
+        if entry.ends is None or entry.reason in _NOT_IN_USE:
+            continue
+        settings = {setting.key: setting.value for setting in entry.settings}
+        ahead = timedelta(days=1 if settings["interval"] == Interval.DAY else 7)
+        left = entry.ends - now
+        if left > ahead:
+            continue
+        name, days = str(entry.relation), left / timedelta(days=1)
+        when = "have no partition since" if days <= 0 else "have no partition from"
+        yield Finding(
+            FindingKind.PARTITIONS_ENDING,
+            Severity.ERROR if left < ahead / 7 else Severity.WARN,
+            name,
+            f"{name}: rows {when} {entry.ends:%Y-%m-%d %H:%M} UTC, and no section of the policy"
+            " names the table: inserts fail. Create the next partition, or run maintenance init,"
+            " which proposes a section",
+            value=round(days, 2),
+            threshold=ahead.days,
+            data={"ends": entry.ends.isoformat()},
+            subject=CAPACITY,
+        )
 
 
 def _ending(soon: Mapping[str, datetime]) -> str:
@@ -108,6 +143,38 @@ def names_differ(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
             f"{name}: the partition of {last.period} is {quote(last.name)}, but new ones would be"
             f" named like {quote(section.child_name(last.period))}: {advice}",
             data={"template": template, "newest": last.name},
+            subject=PARTITIONS,
+        )
+
+
+def zones_differ(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[Finding]:
+    """Yield a finding for each table whose bounds are midnights of another zone than the policy's.
+
+    Args:
+        policy: of the database.
+        snapshot: with its tables.
+        now: aware.
+    """
+    for section in policy.partitions:
+        table = snapshot.tables.get(section.table)
+        column = table.column(section.column) if table is not None else None
+        if table is None or column is None or not table.is_partitioned:
+            continue
+        zone = section.time_zone.key
+        attached = [each for each in table.partitions if not each.detach_pending]
+        calendar = calendar_of(attached, column.type, zone, now)
+        if isinstance(calendar, Unknown) or calendar.is_wall_clock:
+            continue
+        if calendar.zone == zone_named(zone) or zone in calendar.same:
+            continue
+        name, found = str(section.table), calendar.zone.key
+        yield Finding(
+            FindingKind.PARTITION_TIME_ZONE_DRIFT,
+            Severity.WARN,
+            name,
+            f"{name}: {share(calendar)} partitions begin and end at midnight in {found}, not in"
+            f" {zone}, so new ones would not fit to them: write time_zone: {found} in the policy",
+            data={"time_zone": found},
             subject=PARTITIONS,
         )
 

@@ -46,6 +46,9 @@ _PREMAKE_OF_SHORT = {Interval.DAY: 7, Interval.WEEK: 4}
 ENDED = "ended"
 """The reason why an entry for a table that seems to be out of use is a comment."""
 
+UNREAD = "unread"
+"""The reason why there is no entry for a table that could not be read."""
+
 MOST_MISSED = 3
 """How many periods may be missing up to now, for a table that is in use."""
 
@@ -77,7 +80,7 @@ def _propose(found: Partitioned, inventory: Inventory, now: datetime) -> Proposa
     table = snapshot.tables.get(relation)
     unread = _unread(snapshot, relation, table)
     if unread is not None or table is None:
-        return _left_out(relation, f"could not be read: {unread}", "unread")
+        return _left_out(relation, f"could not be read: {unread}", UNREAD)
     column = table.key_columns[0] if len(table.key_columns) == 1 else None
     known = table.column(column) if column is not None else None
     if known is None:

@@ -1,16 +1,32 @@
 """What a database has that a policy could name: proposals for `init`, a finding for `check`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from maintenance.engine.findings import Finding
-from maintenance.engine.target import Target
+from maintenance.engine.findings import (
+    CAPACITY,
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
+from maintenance.formatting import listed
 from maintenance.inspection.conversions import propose_conversions
-from maintenance.inspection.findings import not_in_policy
+from maintenance.inspection.findings import SHOWN, not_in_policy, partitions_ending
 from maintenance.inspection.matviews import propose_matviews
 from maintenance.inspection.models import Entry, Inventory, LeftOut
 from maintenance.inspection.observe import read_inventory
-from maintenance.inspection.partitions import propose_partitions, valid, without_collisions
+from maintenance.inspection.partitions import (
+    UNREAD,
+    propose_partitions,
+    valid,
+    without_collisions,
+)
+from maintenance.policy import Policy
+from maintenance.server.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +52,39 @@ def proposals_of(inventory: Inventory, now: datetime) -> Proposals:
     )
 
 
-def unnamed(target: Target, now: datetime) -> Finding | None:
-    """Return the finding on the objects that no section of a policy names; None without any.
+def unnamed(connection: Connection, policy: Policy, now: datetime) -> Proposals:
+    """Propose the sections of the objects that no section of a policy names.
 
     Raises:
-        UsageError, UnreachableError, MaintenanceError: the database could not be inspected.
+        MaintenanceError: the database could not be inspected.
     """
-    policy = target.policy
     known = {section.table for section in policy.partitions}
     known |= {section.name for section in policy.matviews}
-    with target.database("check") as connection:
-        inventory = read_inventory(connection, policy.observe.time_cap, known)
-    return not_in_policy(policy.database.name, proposals_of(inventory, now).entries, now)
+    return proposals_of(read_inventory(connection, policy.observe.time_cap, known), now)
+
+
+def unnamed_findings(connection: Connection, policy: Policy, now: datetime) -> Iterator[Finding]:
+    """Yield the findings of each run on tables and views that no section of a policy names.
+
+    A policy that names none is told what there is; others were written by someone who chose.
+
+    Raises:
+        MaintenanceError: the database could not be inspected.
+    """
+    found = unnamed(connection, policy, now)
+    yield from partitions_ending(found.entries, now)
+    if not policy.partitions and not policy.matviews:
+        said = not_in_policy(policy.database.name, found.entries, now)
+        yield from () if said is None else (said,)
+    unread = [str(each.relation) for each in found.left_out if each.reason == UNREAD]
+    if unread:
+        name = f"{policy.database.name}/{CAPACITY}/{Reading.UNNAMED_TABLES}"
+        yield Finding(
+            FindingKind.MONITOR_BLIND,
+            Severity.WARN,
+            name,
+            f"{policy.database.name}: {listed(unread, SHOWN)} could not be read, so it is unknown"
+            " when the partitions end",
+            data={UNKNOWN: unknown_without(Reading.UNNAMED_TABLES, unread)},
+            subject=CAPACITY,
+        )

@@ -13,7 +13,14 @@ from maintenance.catalog.history import History
 from maintenance.catalog.models import MAX_CLOCK_SKEW_S, Snapshot
 from maintenance.catalog.observe import observe
 from maintenance.catalog.partman_observe import read_partman
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.engine.history import recall
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan, join
@@ -24,12 +31,14 @@ from maintenance.inspection.findings import partman_findings
 from maintenance.names import is_helper, quote
 from maintenance.pipeline.asked import as_asked, as_health_asked
 from maintenance.pipeline.context import RunContext
+from maintenance.pipeline.inspection import unnamed_findings
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
 from maintenance.server.session import to_error
 from maintenance.server.undecodable_names import undecodable
+from maintenance.subjects.capacity import CAPACITY
 from maintenance.subjects.partitions import PARTITIONS
 from maintenance.subjects.workload.blind_spots import no_monitor_finding
 
@@ -79,6 +88,7 @@ def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
         *_half_blind(run.policy, snapshot),
         *_endangered(run),
         *_of_partman(run, snapshot.server.role),
+        *_unnamed(run),
     )
     general = Plan(findings=further)
     subjects = frozenset(subject.name for subject in run.subjects)
@@ -330,6 +340,23 @@ def _of_partman(run: RunContext, role: str) -> Iterator[Finding]:
         for finding in partman_findings(run.policy, partman, role)
         if run.request.is_of_everything or finding.object == str(run.request.table)
     )
+
+
+def _unnamed(run: RunContext) -> Iterator[Finding]:
+    """Report the tables of the database that no section names, and whose partitions end."""
+    is_asked = CAPACITY in run.subjects and CAPACITY.is_enabled(run.policy)
+    if not is_asked or not run.request.is_of_everything:
+        return
+    try:
+        found = list(unnamed_findings(run.connection, run.policy, run.now))
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        blind = _blind(run.policy, CAPACITY, exc)
+        unknown = unknown_without(Reading.UNNAMED_TABLES, None)
+        yield replace(blind, subject=CAPACITY.name, data={UNKNOWN: unknown})
+        return
+    yield from as_asked(run.policy, CAPACITY.name, found)
 
 
 def _half_blind(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:

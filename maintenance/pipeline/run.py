@@ -3,7 +3,7 @@
 The command line and Dagster call these functions and add no logic.
 """
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ from maintenance.errors import (
     UnreachableError,
     UsageError,
 )
-from maintenance.inspection.findings import names_differ
+from maintenance.inspection.findings import names_differ, not_in_policy, zones_differ
 from maintenance.pipeline.context import RunContext
 from maintenance.pipeline.execute import (
     check_effects,
@@ -57,10 +57,10 @@ from maintenance.pipeline.observe import (
     refuse_unnamed,
 )
 from maintenance.pipeline.registry import SUBJECTS
+from maintenance.pipeline.services import broken_settings, unusable_archives
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
 from maintenance.policy.pauses import Pause
-from maintenance.policy.references import references
 from maintenance.server.cost_meter import Cost, metered
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import Connection
@@ -126,21 +126,25 @@ class Report:
 def check(on: Policy | Target) -> Report:
     """Connect, and report what in the database does not match the policy, or is not in it.
 
-    Changes nothing.
+    Changes nothing; in each archive store a small object is written, read back and removed.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: see `plan`.
     """
     target = Target.of(on)
     report = checked(target, plan(target))
-    found = unnamed(target, report.now)
-    return report if found is None else replace(report, findings=(*report.findings, found))
+    with target.database("check") as connection:
+        proposed = unnamed(connection, target.policy, report.now)
+    found = not_in_policy(target.policy.database.name, proposed.entries, report.now)
+    known = [each for each in report.findings if each.kind is not FindingKind.NOT_IN_POLICY]
+    further = (*unusable_archives(target), *((found,) if found is not None else ()))
+    return replace(report, findings=(*known, *further))
 
 
 def checked(target: Target, report: Report) -> Report:
     """Reduce the report of a plan to what in the database does not match the policy.
 
-    An environment variable that the policy names and that is not set is a finding too.
+    A variable, a url or a sink that can't be used is a finding too.
 
     Raises:
         UsageError, UnreachableError: see `plan`.
@@ -148,7 +152,10 @@ def checked(target: Target, report: Report) -> Report:
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
     if report.snapshot is not None:
         findings += names_differ(target.policy, report.snapshot)
-    findings += _unresolved(target)
+        said = {(finding.kind, finding.object) for finding in findings}
+        zones = zones_differ(target.policy, report.snapshot, report.now)
+        findings += (each for each in zones if (each.kind, each.object) not in said)
+    findings += broken_settings(target)
     with target.store() as connection:
         grant = missing_right(connection)
     if grant is not None:
@@ -380,22 +387,6 @@ def _settled_kinds(report: Report, *, is_reviewed: bool) -> frozenset[FindingKin
         return report.kinds
     kept = report.kinds | {FindingKind.STORE_UNKEPT}
     return frozenset(kind for kind in kept if not (is_reviewed and kind.spec.is_of_run))
-
-
-def _unresolved(target: Target) -> Iterator[Finding]:
-    """Yield one finding for each url or secret of the policy whose variable can't be used."""
-    name = target.policy.database.name
-    for reference in references(target.policy):
-        try:
-            target.resolve(reference)
-        except UsageError as exc:
-            yield Finding(
-                FindingKind.POLICY_BROKEN,
-                Severity.ERROR,
-                str(target.policy.path),
-                f"{name}: {exc.with_hint}",
-                data={"reason": "variable", "key": reference.key, "variable": reference.label},
-            )
 
 
 def _no_store(policy: Policy, grant: str) -> Finding:

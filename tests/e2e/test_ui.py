@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,11 @@ def test_password_is_shown_nowhere(served: Demo) -> None:
 def test_written_variables_lead_the_command_line_to_the_demo(served: Demo) -> None:
     assert (served.data / "environment").stat().st_mode & 0o777 == 0o600
     assert "3 of 3" in _command(served, "status")
+    script = f". {served.data / 'environment'} && command -v maintenance"
+    found = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, check=True, env={"PATH": "/bin"}
+    )
+    assert Path(found.stdout.strip()).parent == Path(sys.executable).parent
 
 
 def test_second_demo_on_the_folder_is_refused_and_the_first_undisturbed(served: Demo) -> None:

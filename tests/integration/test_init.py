@@ -278,6 +278,29 @@ def test_check_says_when_partitions_end_that_no_section_names(
 
 
 @pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("ahead", "severity"), [(3, Severity.WARN), (0.5, Severity.ERROR), (20, None)]
+)
+def test_three_lines_are_enough_to_hear_of_partitions_that_end(
+    database: Database, tmp_path: Path, ahead: float, severity: Severity | None
+) -> None:
+    database.execute(strangers.schema("rails"))
+    [(last,)] = database.execute(
+        "SELECT max(created_at) + interval '2 months' FROM public.ahoy_events"
+    )
+    end = last.replace(day=1, hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
+    path = tmp_path / "app.yaml"
+    path.write_text(f"database:\n  name: app\n  url: {database.url}\n")
+    planned = pipeline.plan(load_policy(path), now=end - timedelta(days=ahead))
+    found = [f for f in planned.findings if f.kind is FindingKind.PARTITIONS_ENDING]
+    assert [(f.object, f.severity) for f in found] == (
+        [("public.ahoy_events", severity)] if severity is not None else []
+    )
+    (unnamed,) = (f for f in planned.findings if f.kind is FindingKind.NOT_IN_POLICY)
+    assert unnamed.value == 2
+
+
+@pytest.mark.pg("== 18")
 def test_partitions_that_pg_partman_makes_do_not_end(database: Database, tmp_path: Path) -> None:
     database.execute(strangers.schema("partman"))
     (finding,) = pipeline.check(make_policy(tmp_path, database.url)).findings

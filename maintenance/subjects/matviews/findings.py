@@ -84,6 +84,15 @@ def _of_view(
             f" temporary tables; run {grant}",
             data={"grants": [grant]},
         )
+    if view.unknown:
+        yield _finding(
+            FindingKind.NO_SUCH_TABLE,
+            Severity.ERROR,
+            view.name,
+            f"depends_on names {', '.join(map(str, view.unknown))}, which does not exist, so"
+            " changes there would not be seen; correct depends_on",
+            data={"unknown": [str(name) for name in view.unknown]},
+        )
     yield from _index(section, view)
     yield from _drift(section, view, seen)
 
@@ -202,7 +211,7 @@ def _drift(section: MatviewPolicy, view: Matview, seen: MatviewsObservation) -> 
         )
         data["difference"] = definition.differs
     for text, statements in _rights(view, seen):
-        texts.append(f"{text}; run {'; '.join(statements)}")
+        texts.append(f"{text}; run {'; '.join(statements)}" if statements else text)
         data["sql"] = list(statements)
     if texts:
         yield _finding(
@@ -219,7 +228,9 @@ def _rights(view: Matview, seen: MatviewsObservation) -> Iterator[tuple[str, tup
     wanted = seen.ownership.get(view.name)
     if wanted is None:
         return
-    if wanted.owner is not None and wanted.owner != view.owner:
+    if wanted.unknown_roles:
+        yield f"role {wanted.unknown_roles[0]}, named in its owner or grants, does not exist", ()
+    elif wanted.owner is not None and wanted.owner != view.owner:
         ours = view.owner == seen.rights.role
         risk = ", so each refresh runs its query with the rights of this role" if ours else ""
         yield (

@@ -193,12 +193,14 @@ class Ownership:
         grants: pairs of a role and a privilege; a role of None means PUBLIC.
         lacking: those of `grants` that an existing view lacks.
         refused: why a view can't be created like this; None if it can.
+        unknown_roles: roles that the policy names for it and that do not exist.
     """
 
     owner: str | None = None
     grants: tuple[tuple[str | None, str], ...] = ()
     lacking: tuple[tuple[str | None, str], ...] = ()
     refused: str | None = None
+    unknown_roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,7 @@ class Matview:
         failure: its last refresh, if that failed.
         columns: their names.
         obstacle: why its declared unique index can't be built.
+        unknown: relations named in its `depends_on` that do not exist.
     """
 
     name: QualifiedName
@@ -250,6 +253,7 @@ class Matview:
     failure: Refresh | None = None
     columns: tuple[str, ...] = ()
     obstacle: IndexObstacle | None = None
+    unknown: tuple[QualifiedName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ def _view(
         n_rows=row.n_rows,
         owner=row.owner,
         is_owner=row.is_owner,
+        unknown=tuple(name for name in section.depends_on if name not in oids),
         may_refresh=row.may_refresh,
         lends=row.lends,
         unique_keys=tuple(tuple(key) for key in row.unique_keys or ()),

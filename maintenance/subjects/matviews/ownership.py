@@ -80,7 +80,14 @@ def _ownership(
         grants=grants,
         lacking=tuple((to, r) for to, r in grants if r == "SELECT" and to not in readers),
         refused=_refused(section, row, roles, server),
+        unknown_roles=_unknown_roles(section, roles),
     )
+
+
+def _unknown_roles(section: MatviewPolicy, roles: Mapping[str, Any]) -> tuple[str, ...]:
+    owners = [section.owner] if section.owner is not None else []
+    named = {*owners, *(grant.to for grant in section.grants)} - _EVERYBODY
+    return tuple(sorted(named - roles.keys()))
 
 
 def _sorted(grants: Iterable[tuple[str | None, str]]) -> _Grants:
@@ -94,10 +101,7 @@ def _refused(
     schema, view = section.name.schema, section.name
     if not row.schema_exists:
         return f"{view}: schema {schema} does not exist"
-    owners = [section.owner] if section.owner is not None else []
-    named_roles = {*owners, *(grant.to for grant in section.grants)} - _EVERYBODY
-    unknown = sorted(named_roles - roles.keys())
-    if unknown:
+    if unknown := _unknown_roles(section, roles):
         return f"{view}: role {unknown[0]}, named in its owner or grants, does not exist"
     grants_maintain = any("MAINTAIN" in g.rights for g in section.grants)
     if grants_maintain and not has_maintain(server.major):
