@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from maintenance.monitoring.rollout_watch import WatchTime, watch_time
-from maintenance.orchestration import resources, rollout_watch
+from maintenance.orchestration import maintainer, rollout_watch
 from maintenance.orchestration.build import build
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
@@ -113,7 +113,7 @@ def make_calendar(
     for module, name in (
         (pipeline, "apply"),
         (pipeline, "plan"),
-        (resources, "observe_overview"),
+        (maintainer, "observe_overview"),
     ):
         monkeypatch.setattr(module, name, _at_its_time(getattr(module, name), calendar))
 
