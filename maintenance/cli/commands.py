@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from datetime import datetime, timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,7 @@ from maintenance.cli.options import (
     read_table,
 )
 from maintenance.cli.text_output import (
+    PlanDetail,
     error_console,
     render_applied,
     render_check,
@@ -135,6 +137,8 @@ def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
 @WAVES
 @NOW
 @click.option("--out", type=FILE, help="Save the plan to this file, for review and apply --plan.")
+@click.option("--brief", is_flag=True, help="Print one line an action, without statements.")
+@click.option("--sql", is_flag=True, help="Print every statement, also the DO blocks around them.")
 def plan(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -142,8 +146,14 @@ def plan(
     waves: tuple[int, ...],
     now: datetime | None,
     out: Path | None,
+    *,
+    brief: bool,
+    sql: bool,
 ) -> None:
     """Dry run: show actions with SQL and locks, and findings."""
+    if brief and sql:
+        raise UsageError("--brief can't be combined with --sql", hint="use one of them")
+    detail = PlanDetail.BRIEF if brief else PlanDetail.SQL if sql else PlanDetail.USUAL
 
     def work(policy: Policy) -> Report:
         report = pipeline.plan(policy, now=now, only=only, request=Request(waves=waves))
@@ -151,7 +161,7 @@ def plan(
             _save(out, policy, report, only)
         return report
 
-    answer(policies, as_json, work, plan_document, render_plan)
+    answer(policies, as_json, work, plan_document, partial(render_plan, detail=detail))
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from rich import markup
@@ -14,7 +15,13 @@ from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.findings import Finding, Severity
 from maintenance.engine.plan import Skip
 from maintenance.errors import MaintenanceError
-from maintenance.formatting import readable_size, readable_span, visible, visible_lines
+from maintenance.formatting import (
+    counted_noun,
+    readable_size,
+    readable_span,
+    visible,
+    visible_lines,
+)
 from maintenance.pipeline.restore import RestoreReport
 from maintenance.pipeline.run import Report
 from maintenance.pipeline.undo import UndoReport
@@ -38,6 +45,9 @@ def escape(text: str) -> str:
     """Escape foreign text: one line, control characters visible, no markup."""
     return markup.escape(visible(text))
 
+
+BLOCK = "DO "
+"""How the statements begin that limit waits, stop what is no longer as planned, or leave a mark."""
 
 Render = Callable[[Policy, Report], None]
 
@@ -83,11 +93,21 @@ def render_check(policy: Policy, report: Report) -> None:
     _findings(report.findings, none="the database matches the policy")
 
 
-def render_plan(policy: Policy, report: Report) -> None:
-    """Print the planned actions, statement by statement, and the findings."""
+class PlanDetail(Enum):
+    """How much of a plan is printed."""
+
+    BRIEF = "one line an action"
+    USUAL = "with statements and locks, and the number of DO blocks"
+    SQL = "with every statement, also the DO blocks"
+
+
+def render_plan(policy: Policy, report: Report, *, detail: PlanDetail = PlanDetail.USUAL) -> None:
+    """Print the planned actions and the findings."""
     _title(policy, report)
     for action in report.plan.actions:
-        _action(action)
+        _summary(action)
+        if detail is not PlanDetail.BRIEF:
+            _statements(action, with_blocks=detail is PlanDetail.SQL)
     if not report.plan.actions:
         _out.print("nothing to do", style="green")
     _skipped(report.plan.skipped)
@@ -188,20 +208,30 @@ def _title(policy: Policy, report: Report) -> None:
         _out.print(Text(visible(str(report.pause)), style="yellow"), soft_wrap=True)
 
 
-def _action(action: Action) -> None:
+def _summary(action: Action) -> None:
+    """Print what an action does and why: of retention also rows, bytes and archive."""
     kind = f"[bold]{action.kind}[/] {escape(action.object)}"
     _out.print(f"{kind}  [dim]{escape(action.reason)}[/]", soft_wrap=True)
-    for statement in action.sql:
+    if action.held is not None:
+        _out.print(Text(visible(f"    {action.held.text}"), style="yellow"), soft_wrap=True)
+
+
+def _statements(action: Action, *, with_blocks: bool) -> None:
+    """Print an action's statements, locks and steps; without DO blocks only how many there are."""
+    statements = [each for each in action.sql if with_blocks or not each.startswith(BLOCK)]
+    for statement in statements:
         shown = visible_lines(f"    {redact_comment(statement)};")
         _out.print(Text(shown, style="cyan"), soft_wrap=True)
+    n_blocks = len(action.sql) - len(statements)
+    if n_blocks:
+        text = f"    and {counted_noun(n_blocks, 'DO block')}, shown by --sql"
+        _out.print(Text(text, style="dim"), soft_wrap=True)
     locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
     _out.print(Text(visible(f"    locks: {locks or 'none'}"), style="dim"), soft_wrap=True)
     for line in _steps(action.detail):
         _out.print(Text(visible(f"    {line}"), style="dim"), soft_wrap=True)
     for line in _what_if(action.detail):
         _out.print(Text(visible(f"    what if: {line}"), style="dim"), soft_wrap=True)
-    if action.held is not None:
-        _out.print(Text(visible(f"    {action.held.text}"), style="yellow"), soft_wrap=True)
 
 
 def _steps(detail: Mapping[str, Any]) -> Iterator[str]:

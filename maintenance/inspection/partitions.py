@@ -289,6 +289,11 @@ def _summary(table: Table, column: str, calendar: KeyCalendar) -> str:
 def _obstacle(found: _Found, policy: PartitionPolicy, ends: datetime | None) -> tuple[str, str]:
     """Return why an entry is only proposed as a comment, with a code; empty if it applies."""
     table, calendar, now = found.table, found.calendar, found.now
+    last = calendar.periods[-1].period
+    has_ended = ends is not None and ends <= now
+    if has_ended and last.shift(MOST_MISSED) < current_period(policy, now):
+        text = f"its newest partition is of {last}; all periods from then to now would be created"
+        return f"{text}. Remove the # signs if the table is still in use", ENDED
     if calendar.others:
         zones = listed((calendar.zone.key, *calendar.others), 2 * SHOWN)
         text = f"the bounds are midnight in several zones that differ later: {zones}"
@@ -298,11 +303,6 @@ def _obstacle(found: _Found, policy: PartitionPolicy, ends: datetime | None) -> 
         text = f"no template gives the names of its partitions, such as {newest}; new ones would be"
         name = policy.child_name(calendar.periods[-1].period.shift(1))
         return f"{text} named like {name}. Remove the # signs if that is fine", "names"
-    last = calendar.periods[-1].period
-    has_ended = ends is not None and ends <= now
-    if has_ended and last.shift(MOST_MISSED) < current_period(policy, now):
-        text = f"its newest partition is of {last}; all periods from then to now would be created"
-        return f"{text}. Remove the # signs if the table is still in use", ENDED
     unfit = mismatch(policy, table, now)
     return (unfit.text, "mismatch") if unfit is not None else ("", "")
 

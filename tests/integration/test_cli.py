@@ -70,6 +70,27 @@ def test_plan_shows_people_the_steps_of_a_conversion(database: Database, tmp_pat
         assert all(lock in line for lock in step["locks"])
 
 
+@pytest.mark.pg("== 16")
+def test_plan_is_as_long_as_it_is_asked_to_be(database: Database, file: Path) -> None:
+    database.execute(
+        "CREATE TABLE public.users (id int PRIMARY KEY);"
+        "ALTER TABLE public.events ADD user_id int REFERENCES public.users"
+    )
+    actions = answer("plan", "--policy", file, exits=1)["actions"]
+    brief, usual, full = (
+        call("plan", "--policy", file, *options).output for options in (["--brief"], [], ["--sql"])
+    )
+    for text in (brief, usual, full):
+        first = [line for line in text.splitlines() if not line.startswith(" ")]
+        for action in actions:
+            assert any(f"{action['kind']} {action['object']}" in line for line in first)
+    assert not any(line.startswith(" ") for line in brief.splitlines())
+    assert "ATTACH PARTITION" in usual
+    assert "    DO " not in usual
+    assert usual.count("shown by --sql") == full.count("    DO ") == len(actions)
+    assert call("plan", "--policy", file, "--brief", "--sql").exit_code == 2
+
+
 def test_plan_ids_are_stable_between_calls(file: Path) -> None:
     ids = [
         [a["id"] for a in answer("plan", "--policy", file, exits=1)["actions"]] for _ in range(2)
