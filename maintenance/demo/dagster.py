@@ -1,6 +1,5 @@
 """Dagster's three processes: the code server, the webserver, and the daemon that runs jobs."""
 
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +19,12 @@ _WORKSPACE = """\
 load_from:
   - grpc_server: {{host: {host}, port: {port}, location_name: {location}}}
 """
+
+
+_PATIENCE = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "300"}
+_START_TIMEOUT = ("start_timeout_seconds: 180", "start_timeout_seconds: 600")
+"""How long a run may take to start: longer than elsewhere, since a run that did not start in time
+counts as failed, and a small machine starts several at once."""
 
 
 @dataclass
@@ -79,11 +84,12 @@ class Dagster:
             environment: the environment of the processes, besides DAGSTER_HOME.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
-        shutil.copy(data_root() / "dagster.yaml", self.home)
+        settings = (data_root() / "dagster.yaml").read_text()
+        (self.home / "dagster.yaml").write_text(settings.replace(*_START_TIMEOUT))
         self._workspace.write_text(
             _WORKSPACE.format(host=ports.LOOPBACK, port=self._code_port, location=LOCATION)
         )
-        self._environment = {**environment, "DAGSTER_HOME": str(self.home)}
+        self._environment = {**environment, **_PATIENCE, "DAGSTER_HOME": str(self.home)}
         self._started_at = time.time()
         self._code.start(self._environment)
 

@@ -9,12 +9,12 @@ from typing import Any
 from maintenance.demo.webserver import Answer, Webserver
 from maintenance.errors import MaintenanceError
 
-PASSES = (("monthly_partitions", "refresh", "index_rollout"), ("nightly",))
-"""Name parts of jobs, by pass: those that create partitions, refresh views and build the declared
-indexes; then those that check the result."""
+PASSES = (("monthly_partitions", "refresh", "index_rollout", "retention"), ("nightly",))
+"""Name parts of jobs, by pass: those that create partitions, refresh views, build declared indexes
+and find out what has expired; then those that check the result."""
 
-ROLLED_OUT = ("nova",)
-"""Databases whose declared indexes are built by the main job; the others have them to build."""
+ROLLED_OUT = {"unpuzzle": [1]}
+"""The waves of declared indexes that the main job builds; all others are left to be built."""
 
 _DEADLINE_S = 600.0
 _POLL_S = 0.25
@@ -86,7 +86,9 @@ def run_main_job(
         chosen = [job for job in jobs if job.startswith(tuple(_prefixes(names, databases)))]
         runs = {
             webserver.launch(
-                job, _whole_range(webserver.partition_keys(job)), _config(job, databases)
+                job,
+                _whole_range(webserver.partition_keys(job)) | _origin(job),
+                _config(job, databases),
             ): job
             for job in chosen
         }
@@ -113,8 +115,23 @@ def _config(job: str, databases: Sequence[str]) -> dict[str, Any] | None:
     """Return the filled form of the jobs that change nothing without it."""
     for name in databases:
         if job == f"{name}_index_rollout":
-            return {"ops": {f"{name}__indexes": {"config": {"mode": "APPLY"}}}}
+            return _form(f"{name}__indexes", mode="APPLY", waves=ROLLED_OUT[name])
+        if job == f"{name}_retention":
+            return _form(f"{name}__retention", mode="APPLY")
     return None
+
+
+def _form(op: str, **fields: Any) -> dict[str, Any]:
+    return {"ops": {op: {"config": fields}}}
+
+
+def _origin(job: str) -> dict[str, str]:
+    """Return the tags of a run that does what its schedule would do, no more and no less.
+
+    It retires only what is approved, and records what it compares.
+    """
+    scheduled = job.endswith(("_nightly", "_retention"))
+    return {"dagster/schedule_name": job} if scheduled else {}
 
 
 def _whole_range(keys: list[str]) -> dict[str, str]:

@@ -40,8 +40,8 @@ _NO_STATEMENTS = (
 )
 
 _ON_PURPOSE = (
-    "[dim]The warnings are there to be dealt with: launch a job <database>_index_rollout to build"
-    " missing indexes, and see docs/conversion.md for the table to convert.[/]"
+    "[dim]Each database has one warning on purpose, whose check says what to do, and waves of"
+    " indexes to roll out; docs/demo.md lists them.[/]"
 )
 
 _STOPPING = "Stopping. Press Ctrl-C again to kill."
@@ -115,7 +115,7 @@ def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, po
     variables = systems.environment(made) | {"REDIS_URL": redis.url}
     started.callback(dagster.stop)
     dagster.start(_inherited() | storage.environment(server) | variables)
-    with step("Sample data and two years of partitions") as detail:
+    with step("Sample data and past partitions") as detail:
         _prepare(made, detail)
     with step(f"Dagster at {dagster.webserver.url}"):
         dagster.serve()
@@ -125,6 +125,9 @@ def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, po
         outcome = run_main_job(
             dagster.webserver, names, check_alive=dagster.check_alive, progress=detail
         )
+        for system in made:
+            detail(f"alerts of {system.name}")
+            system.alert()
     show(outcome)
     if outcome.n_warnings:
         print_line(_ON_PURPOSE)

@@ -1,15 +1,17 @@
 """The example systems of the demo: their databases, history and rows."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 
 from maintenance.alerts.store import note_processed, unprocessed_runs
 from maintenance.demo.data import Connection, first_month
+from maintenance.demo.jobs import ROLLED_OUT
 from maintenance.demo.postgres import PostgresServer
 from maintenance.demo.scales import MONTHS, SYSTEMS, fill
 from maintenance.engine.scope import Request
@@ -19,6 +21,7 @@ from maintenance.partition_set.expected import current_period
 from maintenance.partition_set.expiry import kept_since
 from maintenance.periods import Period, periods_between
 from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.notify import notify
 from maintenance.policy import PartitionPolicy, Policy, load_policy
 from maintenance.server.session import to_error
 from maintenance.server.sql_library import data_root
@@ -29,11 +32,15 @@ NAMES = SYSTEMS
 EXPIRED = timedelta(days=62)
 """The age, beyond retention, of the oldest rows: some months are there to be archived."""
 
+WAVES_APART = timedelta(days=7)
+
 _ADAPTED = {
-    "learning_platform": ("  replicas:", "  # The demo has no replica.\n  # replicas:"),
-    "nova": ("larger_than: 10 GB", "larger_than: 10 MB"),
+    "learning_platform": (("  replicas:", "  # The demo has no replica.\n  # replicas:"),),
+    "nova": (("larger_than: 10 GB", "larger_than: 10 MB"),),
+    "proposals": (("three years at hand", "two years at hand"), ("keep: 36", "keep: 24")),
 }
-"""What differs in the demo's copy of a policy: there is one server, and the rows are fewer."""
+"""What differs in the demo's copy of a policy: there is one server, and the rows are fewer and not
+older than two years and some months."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,14 @@ class System:
                 return fill(connection, self.name, "demo", now=now, **wanted)
         except psycopg.Error as exc:
             raise to_error(exc, f"database {self.name}") from exc
+
+    def alert(self) -> None:
+        """Raise alerts for what the main job has found, without waiting for the sensor.
+
+        Raises:
+            MaintenanceError: the store could not be used.
+        """
+        notify(Target(self.policy, self.environment))
 
     def _partitioned(self) -> Iterator[PartitionPolicy]:
         """Yield the sections of tables that are partitioned from the beginning."""
@@ -149,8 +164,23 @@ def _copied(name: str, folder: Path) -> Path:
     copy = folder / f"{name}.yaml"
     if not copy.exists():
         text = (data_root() / "policies" / copy.name).read_text()
-        copy.write_text(text.replace(*_ADAPTED[name]) if name in _ADAPTED else text)
+        for written, wanted in _ADAPTED.get(name, ()):
+            text = text.replace(written, wanted)
+        copy.write_text(_with_waves(text, name, datetime.now(UTC).date()))
     return copy
+
+
+def _with_waves(text: str, name: str, today: date) -> str:
+    """Return a policy in which the waves of its indexes begin one a week, but for those built.
+
+    Until then what is missing of them is no warning, and any of them can be chosen.
+    """
+    declarations = (data_root() / "sql/systems" / name / "indexes.sql").read_text()
+    numbers = sorted(set(map(int, re.findall(r"(?m)^-- wave: (\d+)", declarations))))
+    built = ROLLED_OUT.get(name, [])
+    left = enumerate((number for number in numbers if number not in built), start=1)
+    days = ", ".join(f"{number}: {today + n * WAVES_APART}" for n, number in left)
+    return re.sub(r"(?m)^  declared: .*$", rf"\g<0>\n  waves: {{{days}}}", text)
 
 
 def _link(link: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ Pure. Every plan passes through one gate before anything is executed; the driver
 the run comes from.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -98,6 +98,7 @@ class Gate:
         now: for what begins on a day or in a window; None if every day has come.
         no_backup: why no backup is confirmed; empty if one is, or if the policy asks for none.
         undone: the runs that undid what an action is to bring about, by `Action.goal`.
+        waves: those that were chosen: they need not wait for their day.
     """
 
     policy: Policy
@@ -107,6 +108,7 @@ class Gate:
     undone: Mapping[str, str] = field(default_factory=dict[str, str])
     now: datetime | None = None
     no_backup: str = ""
+    waves: Collection[int] = ()
 
     def hold(self, action: Action) -> Hold | None:
         """Return why an action is not executed; None if it may be."""
@@ -147,9 +149,12 @@ class Gate:
         """Return the hold of a declaration whose wave begins on a later day."""
         wave = action.detail.get("wave") if action.kind in _OF_INDEXES else None
         day = self.policy.indexes.waves.get(wave) if self.policy.indexes and wave else None
-        if day is None or self.now is None or self.now.astimezone(UTC).date() >= day:
+        if day is None or self.now is None or wave in self.waves:
             return None
-        return Hold(HeldBy.WAVE_NOT_DUE, f"not run: wave {wave} begins on {day} (indexes.waves)")
+        if self.now.astimezone(UTC).date() >= day:
+            return None
+        text = f"not run: wave {wave} begins on {day} (indexes.waves), or when it is chosen"
+        return Hold(HeldBy.WAVE_NOT_DUE, text)
 
     def _outside_window(self, action: Action) -> Hold | None:
         """Return the hold of a declaration outside the hours of the policy."""

@@ -56,7 +56,8 @@ class RolloutConfig(dg.Config):
     )
     waves: list[int] = Field(
         default=[],
-        description="The waves to roll out; without any, all that have begun (indexes.waves).",
+        description="The waves to roll out, also before their day; without any, all that have begun"
+        " (indexes.waves).",
     )
 
 

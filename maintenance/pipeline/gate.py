@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from maintenance.engine.actions import ActionKind, HeldBy, Hold
 from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.gate import Gate, Origin, paused
+from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.errors import HeldError, UsageError
 from maintenance.names import QualifiedName
 from maintenance.policy import PartitionPolicy, Policy
@@ -26,7 +27,11 @@ ASK_EVERY_S = 1.0
 
 
 def read_gate(
-    policy: Policy, origin: Origin, store: Connection | None, now: datetime, *, again: bool = False
+    policy: Policy,
+    origin: Origin,
+    store: Connection | None,
+    now: datetime,
+    request: Request = EVERYTHING,
 ) -> Gate:
     """Return the gate of a run; without a store there is no approval and no pause yet.
 
@@ -35,17 +40,17 @@ def read_gate(
         origin: who started the run.
         store: None if there is none.
         now: the current time.
-        again: whether what was undone is carried out again.
+        request: whether what was undone is carried out again, and which waves were chosen.
 
     Raises:
         psycopg.Error: the store could not be read.
     """
     if store is None:
-        return Gate(policy, origin, now=now)
+        return Gate(policy, origin, now=now, waves=request.waves)
     name = policy.database.name
-    undone: Mapping[str, str] = {} if again else undone_goals(store, name)
+    undone: Mapping[str, str] = {} if request.again else undone_goals(store, name)
     approvals, pause = read_approvals(store, name), read_pause(store, name)
-    return Gate(policy, origin, approvals, pause, undone, now)
+    return Gate(policy, origin, approvals, pause, undone, now, request.waves)
 
 
 def with_backup(gate: Gate, connection: Connection, now: datetime) -> Gate:

@@ -194,7 +194,7 @@ def plan(
         target.database("plan") as connection,
         target.optional_store() as store,
     ):
-        gate = _gate_of_plan(policy, origin, store, moment)
+        gate = _gate_of_plan(policy, origin, store, moment, request)
         gate = with_backup(gate, connection, moment)
         run = RunContext(
             target, moment, subjects, request, connection, store, meter=meter, gate=gate
@@ -238,7 +238,7 @@ def apply(
         migrate(store)
         if origin is Origin.COMMAND or request.forced:
             refuse_if_paused(policy, store)
-        gate = read_gate(policy, origin, store, moment, again=request.again)
+        gate = read_gate(policy, origin, store, moment, request)
         gate = with_backup(gate, connection, moment)
         reduce_approvals(gate, store)
         journal = Journal(store, policy.database.name)
@@ -400,12 +400,14 @@ def _no_store(policy: Policy, grant: str) -> Finding:
     )
 
 
-def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None, now: datetime) -> Gate:
+def _gate_of_plan(
+    policy: Policy, origin: Origin, store: Connection | None, now: datetime, request: Request
+) -> Gate:
     """Return the gate for a plan, which is shown even if this role may not read the store."""
     try:
-        return read_gate(policy, origin, store, now)
+        return read_gate(policy, origin, store, now, request)
     except psycopg.errors.InsufficientPrivilege:
-        return Gate(policy, origin, now=now)
+        return Gate(policy, origin, now=now, waves=request.waves)
 
 
 def _selected(only: Collection[str], policy: Policy, request: Request) -> list[Subject[Any]]:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from maintenance.demo import processes, storage, systems
+from maintenance.demo.jobs import ROLLED_OUT
 from maintenance.demo.postgres import PostgresServer
 from maintenance.demo.services import Service
 from maintenance.errors import MaintenanceError, UsageError
@@ -220,9 +221,23 @@ def test_policies_are_copied_and_a_changed_copy_stays(tmp_path: Path) -> None:
 def test_what_the_demo_adapts_is_in_the_policies(tmp_path: Path) -> None:
     for policy in systems.load(tmp_path):
         original = (ROOT / "policies" / policy.path.name).read_text()
-        is_adapted = policy.path.read_text() != original
-        assert is_adapted == (policy.database.name in ("learning_platform", "nova"))
+        copied = policy.path.read_text()
+        assert [line for line in copied.splitlines() if line.startswith("  waves: {")]
+        replaced = [line for line in original.splitlines() if line not in copied.splitlines()]
+        is_adapted = policy.database.name in ("learning_platform", "nova", "proposals")
+        assert bool(replaced) == is_adapted
         assert policy.database.replicas == ()
+
+
+def test_every_wave_that_the_demo_does_not_build_is_left_for_a_later_day(tmp_path: Path) -> None:
+    today = datetime.now(UTC).date()
+    for policy in systems.load(tmp_path):
+        assert policy.indexes is not None
+        declared = {each.annotations.wave for each in policy.indexes.declarations}
+        built = ROLLED_OUT.get(policy.database.name, [])
+        assert policy.indexes.waves.keys() == declared - {*built}
+        assert policy.indexes.waves
+        assert min(policy.indexes.waves.values()) > today
 
 
 def test_policy_with_a_literal_url_is_refused(tmp_path: Path) -> None:

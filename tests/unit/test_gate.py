@@ -306,6 +306,7 @@ def test_wave_is_held_until_its_day(now: datetime, held: HeldBy | None) -> None:
     action = replace(an_action(ActionKind.CREATE_INDEX), detail={"wave": 2})
     hold = Gate(policy, now=now).hold(action)
     assert (hold.by if hold is not None else None) == held
+    assert Gate(policy, now=now, waves=(2,)).hold(action) is None, "it was chosen"
 
 
 def test_declarations_wait_for_their_window_and_an_undo_does_not() -> None:
