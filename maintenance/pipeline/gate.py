@@ -50,7 +50,7 @@ def read_gate(
     name = policy.database.name
     undone: Mapping[str, str] = {} if request.again else undone_goals(store, name)
     approvals, pause = read_approvals(store, name), read_pause(store, name)
-    return Gate(policy, origin, approvals, pause, undone, now, request.waves)
+    return Gate(policy, origin, approvals, pause, undone, now, waves=request.waves)
 
 
 def with_backup(gate: Gate, connection: Connection, now: datetime) -> Gate:
