@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,13 +121,13 @@ def answer(process: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 @pytest.fixture
-def busy(database: Database) -> Iterator[Database]:
+def busy(database: Database) -> Database:
     database.execute(TABLES)
     database.execute("SELECT pg_stat_force_next_flush()")
     database.vacuum("public.orders")
     database.execute("INSERT INTO public.orders SELECT n, 'new' FROM generate_series(1, 99) n"
                      " WHERE n % 4 > 0")  # fmt: skip
-    yield database
+    return database
 
 
 def test_second_command_line_waits_names_the_first_and_does_nothing_twice(
