@@ -24,7 +24,7 @@ run: environment ## Dagster on your own policies; set MAINTENANCE_POLICIES and D
 test: environment ## The suite, on real servers; ARGS="-k partition" picks
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
-proof: environment ## The long proofs; a complete crash sweep writes docs/reliability.md
+proof: environment ## The long proofs, which write docs/reliability.md; HOURS=1 ARGS=tests/crash/test_soak.py: load for so long
 	MAINTENANCE_WRITE_RELIABILITY=1 $(BIN)/pytest -m slow $(ARGS)
 
 check: lint type ## Everything but tests: format, lint, types, layers, spelling, locks

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from maintenance.catalog.observe import identify
 from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
@@ -53,9 +54,10 @@ def keep_history(run: RunContext, journal: Journal) -> tuple[Finding, ...]:
     policy = run.policy
     try:
         upkeep = _upkeep(run, run.store)
-        last_kept = policy.store.keep.before(run.now.date())
-        before = midnight(last_kept, ZoneInfo("UTC"))
-        forget_runs(run.store, policy.database.name, before, journal.run_id)
+        if not identify(run.store).has_clock_skew:
+            last_kept = policy.store.keep.before(run.now.date())
+            before = midnight(last_kept, ZoneInfo("UTC"))
+            forget_runs(run.store, policy.database.name, before, journal.run_id)
         if not upkeep.policy.partitions:
             return ()
         assessment = observe_and_plan(upkeep)

@@ -19,14 +19,12 @@ from maintenance.engine.actions import ActionKind
 from tests.builders import ROOT
 from tests.caches import cache_server, program_of
 from tests.conftest import MAJORS
-from tests.crash.reliability_page import write_counts
+from tests.crash.reliability_page import PAGE_WANTED, write_counts
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.sweep import Stage, Tally, all_tries, sweep, tries_in_turn
 from tests.crash.test_default_partition import LIMIT_S
 
 SEED = 20261129
-PAGE_WANTED = "MAINTENANCE_WRITE_RELIABILITY"
-"""The environment variable with which a complete sweep writes its counts into the page."""
 
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
 
