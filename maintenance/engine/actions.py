@@ -263,8 +263,12 @@ class Action:
 
     @cached_property
     def id(self) -> str:
-        """A hash of kind, object and SQL; it stays the same from run to run."""
-        return identify_action(self.kind, self.object, self.sql)
+        """A hash of kind, object and SQL; it stays the same from run to run.
+
+        What is refused has no SQL: several periods of a table are told apart by their keys.
+        """
+        told_by = self.sql if self.refused is None else (self.period or "",)
+        return identify_action(self.kind, self.object, told_by)
 
     @cached_property
     def goal(self) -> str:

@@ -304,6 +304,13 @@ def test_period_that_must_not_be_made_is_refused_with_the_reason(key: str, limit
     assert refusal(policy.partitions[0], key, NOW) == refused[0].refused
 
 
+def test_several_periods_that_are_refused_are_told_apart() -> None:
+    policy = a_policy({"retention": RETENTION})
+    plan = planned(policy, a_table(), request=asked("2026-03", "2026-04", "2026-03"))
+    refused = [action for action in plan.actions if action.refused]
+    assert len({action.id for action in refused}) == len(refused) == 2
+
+
 # Properties
 
 moments = st.integers(2000 * 366, 2099 * 365).map(

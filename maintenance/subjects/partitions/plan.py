@@ -142,7 +142,7 @@ def _names_taken(
 
 
 def _refused(state: PartitionState, keys: Sequence[str]) -> Iterator[Action]:
-    for key in keys:
+    for key in dict.fromkeys(keys):
         reason = refusal(state.policy, key, state.now)
         if reason is not None:
             yield Action(
