@@ -127,7 +127,7 @@ def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, po
         )
         for system in made:
             detail(f"alerts of {system.name}")
-            system.alert()
+            system.alert(variables)
     show(outcome)
     if outcome.n_warnings:
         print_line(_ON_PURPOSE)

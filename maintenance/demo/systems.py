@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -37,7 +37,11 @@ WAVES_APART = timedelta(days=7)
 _ADAPTED = {
     "learning_platform": (("  replicas:", "  # The demo has no replica.\n  # replicas:"),),
     "nova": (("larger_than: 10 GB", "larger_than: 10 MB"),),
-    "proposals": (("three years at hand", "two years at hand"), ("keep: 36", "keep: 24")),
+    "proposals": (
+        ("three years at hand", "two years at hand"),
+        ("keep: 36", "keep: 24"),
+        ("    start: 2024-01\n", ""),
+    ),
 }
 """What differs in the demo's copy of a policy: there is one server, and the rows are fewer and not
 older than two years and some months."""
@@ -85,13 +89,16 @@ class System:
         except psycopg.Error as exc:
             raise to_error(exc, f"database {self.name}") from exc
 
-    def alert(self) -> None:
+    def alert(self, environ: Mapping[str, str]) -> None:
         """Raise alerts for what the main job has found, without waiting for the sensor.
+
+        Args:
+            environ: the variables that the policy names.
 
         Raises:
             MaintenanceError: the store could not be used.
         """
-        notify(Target(self.policy, self.environment))
+        notify(Target(self.policy, environ))
 
     def _partitioned(self) -> Iterator[PartitionPolicy]:
         """Yield the sections of tables that are partitioned from the beginning."""

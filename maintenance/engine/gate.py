@@ -174,7 +174,8 @@ class Gate:
         holds: dict[str, Hold] = {}
         for action in plan.actions:
             required = (holds[each] for each in action.after if each in holds)
-            hold = action.held or self.hold(action) or next(required, None)
+            # first the day: what is early is no warning, also in a run that only compares
+            hold = self._early(action) or action.held or self.hold(action) or next(required, None)
             if hold is not None:
                 holds[action.id] = hold
         marked = (replace(each, held=holds.get(each.id)) for each in plan.actions)

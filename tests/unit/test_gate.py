@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from maintenance.engine.actions import Action, ActionKind, HeldBy, Step
+from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.gate import RETIRING, Gate, Origin
 from maintenance.engine.plan import Plan
@@ -338,4 +338,6 @@ def test_missing_index_of_a_later_wave_is_no_warning() -> None:
     plan = Plan(actions=(action,), findings=(finding,))
     (early,) = Gate(policy, now=datetime(2026, 12, 1, tzinfo=UTC)).mark(plan).findings
     assert (early.severity, early.data["held_by"]) == (Severity.INFO, HeldBy.WAVE_NOT_DUE)
+    comparing = replace(plan, actions=(replace(action, held=Hold(HeldBy.NO_ROLLOUT, "")),))
+    assert Gate(policy, now=datetime(2026, 12, 1, tzinfo=UTC)).mark(comparing).findings == (early,)
     assert Gate(policy, now=datetime(2026, 12, 7, tzinfo=UTC)).mark(plan).findings == (finding,)
