@@ -22,6 +22,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.policy.alerts import AppriseSink, LogSink, RedisStreamSink, Sink, WebhookSink
 from maintenance.policy.base import did_you_mean
 from maintenance.policy.secrets import Url
+from maintenance.redis_client.client import PROTOCOL
 
 Send = Callable[[Message, float], str]
 """Sends one message within a number of seconds, and returns what the sink answered.
@@ -174,7 +175,7 @@ def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> str
     servers: Any = redis.Redis  # the annotations of from_url are incomplete
     try:
         with servers.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=PROTOCOL
         ) as client:
             entry = client.xadd(stream, fields, maxlen=STREAM_LENGTH, approximate=True)
     except (redis.RedisError, OSError) as exc:

@@ -12,6 +12,8 @@ CONNECT_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 10.0
 SESSION_LIMIT_S = 10.0
 """Total seconds of a session, also if the server sends one byte at a time."""
+PROTOCOL = 2
+"""RESP2: a server can only answer. In RESP3 it may send the client to another host."""
 _CUT_AGAIN_S = 0.2
 _LONGEST = 200
 _RETRIES = 2
@@ -106,6 +108,7 @@ def _client(url: str) -> Client:
         url,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=COMMAND_TIMEOUT_S,
+        protocol=PROTOCOL,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), _RETRIES),
     )
     pool.make_connection()  # does not connect yet, but validates the options
