@@ -102,7 +102,7 @@ def test_table_shows_rows_and_size_of_past_months(served: Demo) -> None:
 
 def test_only_what_is_there_to_be_done_fails_its_check(served: Demo) -> None:
     assert served.n_passed > 0
-    assert served.failed_checks == {"index_missing", "constraint_missing"}
+    assert served.failed_checks == {"retention_unapproved"}
 
 
 def test_progress_goes_to_standard_error_alone(served: Demo) -> None:
