@@ -420,7 +420,7 @@ def test_check_names_each_variable_that_is_not_set(database: Database, tmp_path:
         more = {
             "CACHE_URL": cache.url,
             "PING_URL": "https://example.org/ping",
-            "CHAT_URL": "slack://token",
+            "CHAT_URL": "json://localhost",
             "HOOK_SECRET": "secret",
         }
         assert answer("check", "--policy", file, exits=0, **{**given, **more})["findings"] == []
