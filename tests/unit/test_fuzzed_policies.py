@@ -51,7 +51,7 @@ def values_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if branches := schema.get("anyOf") or schema.get("oneOf"):
         return st.one_of(*(values_of(each) for each in cast("list[dict[str, Any]]", branches)))
     if "const" in schema or "enum" in schema:
-        return st.sampled_from(schema.get("enum") or [schema["const"]])
+        return st.sampled_from(cast("list[Any]", schema.get("enum") or [schema["const"]]))
     types: str | list[str] = schema.get("type", "any")
     names = [types] if isinstance(types, str) else types
     return st.one_of(*(of_type(name, schema) for name in names))
@@ -63,7 +63,7 @@ def of_type(name: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if name == "array":
         return st.lists(values_of(schema.get("items", {})), max_size=3)
     if name == "string" and "pattern" in schema:
-        return st.one_of(st.from_regex(schema["pattern"]), TEXTS)
+        return st.one_of(st.from_regex(str(schema["pattern"])), TEXTS)
     return OF_TYPES.get(name, ANYTHING)
 
 
