@@ -197,7 +197,11 @@ def ask_redis(script: Script, what: str) -> int:
 
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
-    "n", [pytest.param(40, id="some"), pytest.param(10_000, marks=LONG, id="many")]
+    "n",
+    [
+        pytest.param(40, id="some", marks=pytest.mark.slow),
+        pytest.param(10_000, marks=LONG, id="many"),
+    ],
 )
 def test_a_redis_of_any_answer_is_read_or_is_one_error(n: int) -> None:
     script = Script()
@@ -228,7 +232,11 @@ def tell(policy: Policy, name: str, minute: int) -> notify.RoundReport:
 
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
-    "n", [pytest.param(60, id="some"), pytest.param(10_000, marks=LONG, id="many")]
+    "n",
+    [
+        pytest.param(60, id="some", marks=pytest.mark.slow),
+        pytest.param(10_000, marks=LONG, id="many"),
+    ],
 )
 def test_a_webhook_of_any_answer_loses_no_alert(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Receiver, n: int

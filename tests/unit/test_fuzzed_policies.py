@@ -135,7 +135,7 @@ def refusal_of(path: Path) -> str | None:
 @pytest.mark.parametrize(
     "n",
     [
-        pytest.param(40, id="some"),
+        pytest.param(15, id="some"),
         pytest.param(10_000, id="many", marks=(pytest.mark.slow, pytest.mark.timeout(3600))),
     ],
 )
