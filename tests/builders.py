@@ -88,13 +88,13 @@ class Database:
     def vacuum(self, table: str = "") -> None:
         """VACUUM (ANALYZE) until nothing dead is left and all changes are counted.
 
-        Rows stay while an autovacuum worker still sees them, and a session that was closed counts
-        what it changed only when it has ended.
+        Rows stay while an autovacuum worker still sees them, and in the indexes if they are few. A
+        session that was closed counts what it changed only when it has ended.
         """
         deadline = time.monotonic() + 60
         while True:
             self._await_closed_sessions(deadline)
-            self.execute(f"VACUUM (ANALYZE) {table}")
+            self.execute(f"VACUUM (ANALYZE, INDEX_CLEANUP ON) {table}")
             [(left,)] = self.execute(
                 "SELECT count(*) FROM pg_catalog.pg_stat_user_tables"
                 " WHERE n_dead_tup > 0 AND (%s = '' OR relid = to_regclass(%s))",
