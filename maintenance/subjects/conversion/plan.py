@@ -167,6 +167,7 @@ def _action(
             "is_swapped": False,
             "new": f"RANGE ({quote(seen.section.column)})",
         },
+        branches=(str(target.first),),
         undo=journaled_undo(seen, target, facts_sql),
         detail={
             "steps": [_shown(each) for each in steps],
