@@ -311,10 +311,13 @@ def test_leftovers_go_before_all_else() -> None:
         9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0, "owner"
     )
     plan = planned(POLICY, table, marked=(log,))
-    checks, drain, *_ = plan.actions
+    checks, drain, *made = plan.actions
     assert {checks.kind, drain.kind} == {ActionKind.REMOVE_LEFTOVERS}
     assert [sql.count("DROP CONSTRAINT") for sql in checks.sql] == [0, 1, 1]
     assert drain.preconditions == {"schema": "public", "drained_oid": 5}
+    adding = [action for action in made if "ADD CONSTRAINT" in " ".join(action.sql)]
+    assert adding
+    assert all(checks.id in action.after for action in adding)
 
 
 @pytest.mark.parametrize(

@@ -23,19 +23,11 @@ def kept_splits(state: PartitionState, snapshot: Snapshot) -> frozenset[int]:
     )
 
 
-def leftovers(
-    state: PartitionState, snapshot: Snapshot, continued: int | None = None
-) -> Iterator[Action]:
-    """Yield the removal of helper CHECKs, which refuse rows, and of drains, which slow writers.
-
-    Args:
-        state: the table compared with its policy.
-        snapshot: with the marked tables, and the history from the store.
-        continued: OID of the partition whose split is continued by this plan.
-    """
-    origin = snapshot.history.interruption(state.name)
+def left_checks(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
+    """Yield the removal of helper CHECKs from the default partition, where they refuse rows."""
     default, names = state.table.default, state.table.default_checks
     if default is not None and names:
+        origin = snapshot.history.interruption(state.name)
         yield Action(
             kind=ActionKind.REMOVE_LEFTOVERS,
             object=str(default.relation),
@@ -43,6 +35,19 @@ def leftovers(
             reason=f"{', '.join(names)}: left by an interrupted run; refuses rows; {origin}",
             steps=(removal(default.names, names),),
         )
+
+
+def left_drains(
+    state: PartitionState, snapshot: Snapshot, continued: int | None = None
+) -> Iterator[Action]:
+    """Yield the removal of the objects of drains, which slow writers.
+
+    Args:
+        state: the table compared with its policy.
+        snapshot: with the marked tables, and the history from the store.
+        continued: OID of the partition whose split is continued by this plan.
+    """
+    origin = snapshot.history.interruption(state.name)
     for table in snapshot.marked:
         objects = _drained(state, table)
         if objects is not None and objects.oid != continued:

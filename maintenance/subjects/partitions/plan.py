@@ -1,6 +1,7 @@
 """Plans partitions: premake ahead of now and fill gaps, but not below the retention limit."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from maintenance.catalog.history import History
 from maintenance.catalog.models import Snapshot
@@ -25,7 +26,12 @@ from maintenance.subjects.partitions.default_names import create_default, defaul
 from maintenance.subjects.partitions.default_remedy import Blocked, Drain, Remedy, Swap, remedy_of
 from maintenance.subjects.partitions.drift import additions, drift_finding, drifts, repairs
 from maintenance.subjects.partitions.findings import TakenName, findings_of
-from maintenance.subjects.partitions.leftovers import kept_splits, leftovers, stranded
+from maintenance.subjects.partitions.leftovers import (
+    kept_splits,
+    left_checks,
+    left_drains,
+    stranded,
+)
 from maintenance.subjects.partitions.split import spans_finding, split_of
 from maintenance.subjects.partitions.state import PartitionState
 
@@ -55,13 +61,15 @@ def _plan_table(state: PartitionState, snapshot: Snapshot, request: Request) -> 
     split = split_of(state, snapshot) if idle else None
     begun = kept_splits(state, snapshot)
     continued = split.preconditions["oid"] if split is not None else None
+    checks = tuple(left_checks(state, snapshot))
     return Plan(
         actions=(
             *_refused(state, request.periods),
-            *leftovers(state, snapshot, continued if continued in begun else None),
+            *checks,
+            *left_drains(state, snapshot, continued if continued in begun else None),
             *(() if request.periods else repairs(state.table, drifted)),
             *(() if request.periods else additions(state.table, state.sharing)),
-            *fill(state, free, remedy, role),
+            *_behind(checks, fill(state, free, remedy, role)),
             *(() if request.periods else _default(state, taken, role)),
             *(() if split is None else (split,)),
         ),
@@ -121,6 +129,14 @@ def _remedy(state: PartitionState, taken: Container[QualifiedName], request: Req
             return Blocked("name_taken", f"the name {name} is taken", (name,))
     asked = not request.periods or set(state.missing).intersection(remedy.slots)
     return remedy if asked else None
+
+
+def _behind(removals: Sequence[Action], made: Iterable[Action]) -> Iterator[Action]:
+    """Order what adds a CHECK to the default partition after the removal of one that was left."""
+    before = tuple(action.id for action in removals)
+    for action in made:
+        adds = "default_oid" in action.preconditions
+        yield replace(action, after=(*before, *action.after)) if adds else action
 
 
 def _default(state: PartitionState, taken: Container[QualifiedName], role: str) -> Iterator[Action]:
