@@ -309,6 +309,7 @@ class Reader:
         with self.crowd.connect() as connection:
             connection.execute("SET application_name = 'reader'")
             while not self.crowd.stopped:
+                began = time.monotonic()
                 try:
                     self.rng.choice([self.look, self.look_twice])(connection)
                     self.crowd.n_read += 1
@@ -317,7 +318,9 @@ class Reader:
                     if connection.broken:
                         return
                     connection.execute("ROLLBACK")
-                self.crowd._stop.wait(self.rng.uniform(0, 0.05))
+                # On a slow machine too, there are moments when nobody reads.
+                took_s = time.monotonic() - began
+                self.crowd._stop.wait(max(took_s, self.rng.uniform(0, 0.05)))
 
     def look(self, connection: psycopg.Connection[Any]) -> None:
         self.check(totals(connection))

@@ -35,12 +35,14 @@ MANY_TIMES = 20
 LIMIT_S = 3600
 """Of a proof with dozens of runs, on a machine that has much other work."""
 
+pytestmark = pytest.mark.timeout(LIMIT_S)
+
 
 def start(database: Database, folder: Path, role: Role | None) -> Process:
     """The command line, at work on the default partition, by default as the superuser."""
     section = {**EVENTS, "premake": 2, "start": month(-3)[:7]}
     url = database.url_of(role) if role is not None else database.url
-    policy = write_policy(folder, url, section, locks={"give_up_after": "1 minute"})
+    policy = write_policy(folder, url, section, locks={"give_up_after": "10 minutes"})
     program = [sys.executable, "-c", "from maintenance.cli import main; main()"]
     return subprocess.Popen(
         [*program, "apply", "--only", "partitions", "--policy", str(policy)],
@@ -158,7 +160,6 @@ def test_drain_with_the_rights_of_an_owner_is_done_by_a_later_run(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(LIMIT_S)
 def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path: Path) -> None:
     build(database, [-1], moments(*SPREAD, 40), 15_000)
     before = database.execute("SELECT count(*), sum(hashtext(e::text)) FROM public.events e")
@@ -172,7 +173,6 @@ def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("interrupt", ENDS)
 @pytest.mark.parametrize("trees", [(), ("months", "default")], ids=["plain", "trees"])
 def test_drain_interrupted_many_times_loses_nothing(
@@ -182,7 +182,6 @@ def test_drain_interrupted_many_times_loses_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("interrupt", ENDS)
 def test_swap_interrupted_many_times_loses_nothing(
     database: Database, tmp_path: Path, interrupt: Interruption

@@ -296,7 +296,7 @@ def run(monkeypatch: pytest.MonkeyPatch, path: Path, *arguments: str, without: s
 
 MISSING = [
     ({"url": "s3://bucket/x"}, "s3fs", ("s3fs", "maintenance[s3]")),
-    ({"url": "gs://bucket/x"}, "gcsfs", ("gcsfs", "install gcsfs")),
+    ({"url": "gs://bucket/x"}, "gcsfs", ("gcsfs", "maintenance[gcs]")),
     ({"url": "simplecache::s3://bucket/x"}, "s3fs", ("s3fs",)),
     ({"url": "sftp://u:hunter2@host/x"}, "paramiko", ("sftp://host/x", "paramiko")),
     ({"url": "./a", "format": "parquet"}, "pyarrow", ("parquet", "maintenance[parquet]")),
