@@ -139,7 +139,9 @@ def _load(policy: Policy, store: Connection, now: datetime) -> Load:
 
 
 def _unobserved(policy: Policy, observed: Collection[str]) -> tuple[str, ...]:
-    enabled = (subject.name for subject in _SUBJECTS if subject.is_enabled(policy))
+    enabled = [subject.name for subject in _SUBJECTS if subject.is_enabled(policy)]
+    if not any(section.retention for section in policy.partitions):
+        enabled = [name for name in enabled if name != RETENTION.name]
     return tuple(name for name in enabled if name not in observed)
 
 

@@ -187,8 +187,8 @@ def test_digest_of_a_database_that_is_down_is_there_all_the_same(tmp_path: Path)
 
 
 def test_subject_that_no_run_has_observed_yet_is_named(database: Database, tmp_path: Path) -> None:
-    policy = make_policy(tmp_path, database.url, statistics={}, indexes={})
-    pipeline.apply(policy, only=["statistics"])
+    policy = make_policy(tmp_path, database.url, EVENTS, statistics={}, indexes={})
+    pipeline.apply(policy, only=["partitions", "statistics"])
     before = observe_overview(policy).history
     pipeline.apply(policy, only=["indexes"])
     after = observe_overview(policy).history
