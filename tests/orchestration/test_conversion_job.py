@@ -69,6 +69,23 @@ def test_applied_form_converts_and_shows_each_step(
     assert "steps_left" not in last
 
 
+def test_monthly_job_of_a_converted_table_finds_its_periods_in_the_first_partition(
+    policy: Policy, instance: dg.DagsterInstance
+) -> None:
+    assert run(policy, instance, mode="APPLY")[0]
+    definitions = build([policy.path])
+    partitions = definitions.resolve_assets_def(KEY).partitions_def
+    assert partitions is not None
+    first, *_, last = keys = partitions.get_partition_keys()
+    tags = {
+        "dagster/asset_partition_range_start": first,
+        "dagster/asset_partition_range_end": last,
+    }
+    job = definitions.resolve_job_def("app_monthly_partitions")
+    assert job.execute_in_process(instance=instance, tags=tags).success
+    assert instance.get_materialized_partitions(KEY) == set(keys)
+
+
 def test_undone_conversion_is_converted_again_only_by_its_form(
     policy: Policy, database: Database, instance: dg.DagsterInstance
 ) -> None:

@@ -55,12 +55,17 @@ class TableInventory:
     catch_all: str | None = None
 
     def holders(self, lower: datetime, upper: datetime) -> tuple[PartitionFacts, ...]:
-        """Return the bounded partitions that cover `[lower, upper)`; none if they leave a gap."""
+        """Return the partitions that cover `[lower, upper)`; none if they leave a gap.
+
+        One without a lower bound is among them, such as what a converted table was; one without an
+        upper bound is not: it keeps others from being created.
+        """
         found: list[PartitionFacts] = []
         for facts in self.partitions:
-            if facts.lower is None or facts.upper is None or facts.upper <= lower:
+            if facts.upper is None or facts.upper <= lower:
                 continue
-            if facts.lower > lower or facts.name == self.catch_all:
+            begins_later = facts.lower is not None and facts.lower > lower
+            if begins_later or facts.name == self.catch_all:
                 break
             found.append(facts)
             lower = facts.upper
