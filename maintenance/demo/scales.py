@@ -68,12 +68,24 @@ _IN_PYTHON: Mapping[str, Callable[..., int]] = {
     "learning_platform": fill_learning_platform,
     "proposals": fill_proposals,
 }
-_FIRST_TABLE = {"unpuzzle": "enrollments", "lms": "users", "nova": "users"}
+_FIRST_TABLE = {
+    "unpuzzle": "enrollments",
+    "lms": "users",
+    "nova": "users",
+    "learning_platform": "users",
+    "proposals": "proposals",
+}
 """A table that has rows as soon as the others have."""
 
 MONTHS: Mapping[Scale, int] = {"small": 3, "demo": 24, "stated": 24}
 """Number of months of the partitioned tables, the current one included."""
 SYSTEMS = tuple(_SIZES)
+
+
+def is_filled(connection: Connection, system: str) -> bool:
+    """Whether a system, whose schema is loaded, has rows."""
+    first_row = f"SELECT FROM public.{_FIRST_TABLE[system]} LIMIT 1"
+    return connection.execute(first_row.encode()).fetchone() is not None
 
 
 def fill(connection: Connection, system: str, scale: Scale, *, now: datetime, **sizes: int) -> bool:
@@ -93,24 +105,21 @@ def fill(connection: Connection, system: str, scale: Scale, *, now: datetime, **
     Returns:
         Whether rows were written. Nothing is if there are some already.
     """
+    if is_filled(connection, system):
+        return False
     chosen = {"months": MONTHS[scale], **_SIZES[system][scale], **sizes}
     if system in _IN_PYTHON:
-        written = _IN_PYTHON[system](connection, now=now, **chosen) > 0
+        _IN_PYTHON[system](connection, now=now, **chosen)
     else:
-        written = _run_script(connection, system, {**chosen, "now": now})
-    if written:
-        # Shows row counts at once, and sizes without the pages that COPY preallocated.
-        connection.execute("VACUUM (ANALYZE)")
-    return written
+        _run_script(connection, system, {**chosen, "now": now})
+    # Shows row counts at once, and sizes without the pages that COPY preallocated.
+    connection.execute("VACUUM (ANALYZE)")
+    return True
 
 
-def _run_script(connection: Connection, system: str, values: Mapping[str, Any]) -> bool:
+def _run_script(connection: Connection, system: str, values: Mapping[str, Any]) -> None:
     folder = data_root() / "sql" / "systems"
-    filled = f"SELECT FROM public.{_FIRST_TABLE[system]} LIMIT 1"
-    if connection.execute(filled.encode()).fetchone() is not None:
-        return False
     with connection.transaction(), psycopg.ClientCursor(connection) as cursor:
         cursor.execute("SET LOCAL TimeZone = 'UTC'")
         cursor.execute((folder / "functions.sql").read_bytes())
         cursor.execute((folder / system / "rows.sql").read_bytes(), values)
-    return True

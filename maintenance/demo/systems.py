@@ -13,7 +13,7 @@ from maintenance.alerts.store import note_processed, unprocessed_runs
 from maintenance.demo.data import Connection, first_month
 from maintenance.demo.jobs import ROLLED_OUT
 from maintenance.demo.postgres import PostgresServer
-from maintenance.demo.scales import MONTHS, SYSTEMS, fill
+from maintenance.demo.scales import MONTHS, SYSTEMS, fill, is_filled
 from maintenance.engine.scope import Request
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
@@ -83,6 +83,8 @@ class System:
         try:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 _load_schema(connection, data_root() / "sql/systems" / self.name / "schema.sql")
+                if is_filled(connection, self.name):
+                    return False  # and months that were retired since then do not come back
                 months = [self._make_past(part, now) for part in self._partitioned()]
                 wanted = {"months": min(months)} if months else {}
                 return fill(connection, self.name, "demo", now=now, **wanted)

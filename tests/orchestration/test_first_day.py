@@ -136,4 +136,13 @@ def test_demo_ends_its_first_day_without_an_alert(
             run(path, instance, job)
             look(path, instance)
     assert told(receiver) == []
+    if name == "proposals":
+        months = (
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'public.audit_logs'::regclass ORDER BY 1"
+        )
+        oldest, *others = database.execute(months)
+        database.execute(f"DROP TABLE {oldest[0]}")
+        assert not system.prepare(datetime.now(UTC))
+        assert database.execute(months) == others, "what was retired does not come back"
     drop_database(database)
