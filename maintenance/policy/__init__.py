@@ -16,8 +16,8 @@ from maintenance.policy.database import (
     SchedulesPolicy,
     StorePolicy,
 )
+from maintenance.policy.files import BrokenPolicyError
 from maintenance.policy.loader import (
-    BrokenPolicyError,
     Policies,
     alerting_part,
     load_policies,

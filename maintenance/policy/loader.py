@@ -1,7 +1,6 @@
 """Loading of policy files; an invalid file does not affect the others."""
 
 import os
-from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,25 +8,14 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from maintenance.errors import PolicyError, Problem, ProblemReason, UsageError
+from maintenance.errors import Problem, ProblemReason, UsageError
+from maintenance.policy.files import BrokenPolicyError, read_policy_file, read_policy_text
 from maintenance.policy.models import Policy
 from maintenance.policy.problems import problems_of
-from maintenance.policy.yaml_document import Document, line_and_column, read_document
+from maintenance.policy.yaml_document import Document
 
 _ALERTING = ("database", "store", "redis", "alerts")
 _SMALLEST = "a policy; the smallest is database: with name: and url:"
-
-
-class BrokenPolicyError(PolicyError):
-    """A policy file that can't be used.
-
-    Attributes:
-        path: the file, as given.
-    """
-
-    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
-        super().__init__(problems)
-        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +45,7 @@ def load_policy(path: Path) -> Policy:
     Raises:
         PolicyError: the file is invalid; carries every problem, in the order of lines.
     """
-    policy, _ = _load(path)
-    return policy
+    return _validated(path, read_policy_file(path))
 
 
 def parse_policy(text: str, path: Path) -> Policy:
@@ -71,27 +58,37 @@ def parse_policy(text: str, path: Path) -> Policy:
     Raises:
         PolicyError: as `load_policy`.
     """
-    policy, _ = _parse(text, path)
-    return policy
+    return _validated(path, read_policy_text(text, path))
 
 
 def load_policies(paths: Sequence[Path]) -> Policies:
     """Load policy files, and the *.yaml and *.yml files of folders.
 
+    A file that others extend is a policy itself only if it names a database.
+
     Raises:
         UsageError: a path does not exist, or a folder has no policy.
     """
     loaded: dict[str, Policy] = {}
-    broken: list[BrokenPolicyError] = []
+    broken: dict[Path, BrokenPolicyError] = {}
+    documents: dict[Path, Document] = {}
     for path in _files(paths):
         try:
-            policy, document = _load(path)
+            documents[path] = read_policy_file(path)
+        except BrokenPolicyError as error:
+            broken[path] = error
+    extended = {base.resolve() for each in documents.values() for base in each.bases}
+    for path, document in documents.items():
+        if path.resolve() in extended and not _names_database(document):
+            continue
+        try:
+            policy = _validated(path, document)
             _refuse_second(policy, document, loaded)
         except BrokenPolicyError as error:
-            broken.append(error)
+            broken[path] = error
         else:
             loaded[policy.database.name] = policy
-    return Policies(tuple(loaded.values()), tuple(broken))
+    return Policies(tuple(loaded.values()), tuple(broken.values()))
 
 
 def alerting_part(path: Path) -> Policy | None:
@@ -103,7 +100,7 @@ def alerting_part(path: Path) -> Policy | None:
         None if these sections, or the file, can't be read.
     """
     try:
-        data = read_document(_text(path), str(path)).data
+        data = read_policy_file(path).data
         if not isinstance(data, Mapping):
             return None
         known = cast("Mapping[str, object]", data)
@@ -151,12 +148,15 @@ def _refuse_second(policy: Policy, document: Document, loaded: Mapping[str, Poli
         raise BrokenPolicyError(policy.path, [problem])
 
 
-def _load(path: Path) -> tuple[Policy, Document]:
-    return _parse(_text(path), path)
+def _names_database(document: Document) -> bool:
+    match document.data:
+        case {"database": {"name": object()}}:
+            return True
+        case _:
+            return False
 
 
-def _parse(text: str, path: Path) -> tuple[Policy, Document]:
-    document = read_document(text, str(path))
+def _validated(path: Path, document: Document) -> Policy:
     if document.data is None:
         problem = Problem(str(path), 0, 0, "", ProblemReason.MISSING, "an empty file", _SMALLEST)
         raise BrokenPolicyError(path, document.problems or [problem])
@@ -167,7 +167,7 @@ def _parse(text: str, path: Path) -> tuple[Policy, Document]:
         raise BrokenPolicyError(path, sorted(problems, key=_place)) from None
     if document.problems:
         raise BrokenPolicyError(path, sorted(document.problems, key=_place))
-    return policy, document
+    return policy
 
 
 def _validate(path: Path, document: Document) -> Policy:
@@ -177,32 +177,3 @@ def _validate(path: Path, document: Document) -> Policy:
 
 def _place(problem: Problem) -> tuple[str, int, int]:
     return problem.file, problem.line, problem.column
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            found = "a folder" if path.is_dir() else "not a regular file"
-            raise BrokenPolicyError(path, [_unreadable(path, found, "a policy file")])
-        raw = path.read_bytes()
-    except OSError as error:
-        found = (error.strerror or "an error").lower()
-        problem = _unreadable(path, found, "a readable policy file")
-        raise BrokenPolicyError(path, [problem]) from error
-    return _decoded(path, raw.removeprefix(BOM_UTF8))
-
-
-def _unreadable(path: Path, found: str, wanted: str) -> Problem:
-    return Problem(str(path), 0, 0, "", ProblemReason.UNREADABLE, found, wanted)
-
-
-def _decoded(path: Path, raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        line, column = line_and_column(raw[: error.start].decode())
-        found = f"the byte 0x{raw[error.start]:02X}"
-        problem = Problem(
-            str(path), line, column, "", ProblemReason.UNREADABLE, found, "UTF-8 text"
-        )
-        raise BrokenPolicyError(path, [problem]) from error

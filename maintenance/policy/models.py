@@ -43,6 +43,8 @@ class Policy(Section):
     `capacity`, report without a section; None means that they are switched off.
     """
 
+    extends: Annotated[str | None, Field(exclude=True)] = None
+    """A file in the same folder whose settings apply where this file has none."""
     database: DatabasePolicy
     """The maintained database."""
     store: StorePolicy = StorePolicy()

@@ -55,14 +55,16 @@ def _existing(
         except (OSError, RuntimeError) as error:  # name too long, or a loop of symbolic links
             raise refused(f"the path of {kind}", reason=ProblemReason.UNREADABLE) from error
         if not found:
-            raise refused(f"the path of {kind}", _where(path), reason=ProblemReason.NO_SUCH_FILE)
+            hint = looked_for(path)
+            raise refused(f"the path of {kind}", hint, reason=ProblemReason.NO_SUCH_FILE)
         _note(info, path, value)
         return path
 
     return read
 
 
-def _where(path: Path) -> str:
+def looked_for(path: Path) -> str:
+    """Return where a missing file was looked for, and a file there with nearly its name."""
     siblings = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else []
     guesses = near(path.name, sorted(siblings), n=1)
     guess = f"; did you mean {guesses[0]}?" if guesses and guesses[0] != path.name else ""

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import yaml
@@ -56,6 +57,7 @@ def compose(text: str, file: str) -> yaml.Node | None:
             Problem(file, line, column, "", ProblemReason.NOT_YAML, found, "printable text")
         )
     loader = _Loader(text)
+    loader.name = file
     try:
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -112,12 +114,14 @@ class Document:
         data: mappings with text keys, lists and scalars; None if the file is empty.
         root: the root node; None if the file is empty or not valid YAML.
         problems: its faults as YAML, including repeated keys.
+        bases: the files that it extends, the nearest first.
     """
 
     file: str
     data: object = None
     root: yaml.Node | None = None
     problems: list[Problem] = field(default_factory=list[Problem])
+    bases: tuple[Path, ...] = ()
     _entries: dict[int, Entries] = field(default_factory=dict[int, Entries])
     _values: dict[int, object] = field(default_factory=dict[int, object])
     _open: set[int] = field(default_factory=set[int])
@@ -151,11 +155,11 @@ class Document:
         hint: str = "",
         found: str = "",
     ) -> Problem:
-        """Return a problem at a node."""
+        """Return a problem at a node, in the file that has the node."""
         mark = node.start_mark
         found = found or shown(node)
         line, column = mark.line + 1, mark.column + 1
-        return Problem(self.file, line, column, key, reason, found, wanted, hint)
+        return Problem(str(mark.name), line, column, key, reason, found, wanted, hint)
 
     def _report(
         self,
@@ -167,6 +171,29 @@ class Document:
         found: str = "",
     ) -> None:
         self.problems.append(self.problem(node, key, reason, wanted, hint, found))
+
+    def fill(self, base: "Document") -> None:
+        """Take from another document what this one lacks: each key of mappings, also of inner ones.
+
+        Values and lists of this one stay as they are.
+        """
+        assert self.root is not None
+        assert base.root is not None
+        self._entries = base._entries | self._entries  # noqa: SLF001 (of this class)
+        self.root = self._filled(self.root, base.root)
+        self.data = _filled(self.data, base.data)
+
+    def _filled(self, node: yaml.Node, base: yaml.Node) -> yaml.Node:
+        """Return a new node for a mapping: an alias may name the old one elsewhere."""
+        if not (isinstance(node, yaml.MappingNode) and isinstance(base, yaml.MappingNode)):
+            return node
+        own, below = self._entries[id(node)], self._entries[id(base)]
+        filled = yaml.MappingNode(node.tag, node.value, node.start_mark, node.end_mark)
+        self._entries[id(filled)] = below | {
+            name: (key, self._filled(value, below[name][1]) if name in below else value)
+            for name, (key, value) in own.items()
+        }
+        return filled
 
     def read(self, node: yaml.Node, key: str = "") -> object:
         """Return a node's data; each node is read once, whatever the number of aliases."""
@@ -236,6 +263,14 @@ class Document:
             else:
                 self._report(part, _join(key, "<<"), ProblemReason.WRONG_TYPE, "a mapping to merge")
         return entries
+
+
+def _filled(data: object, base: object) -> object:
+    """Return data with what a mapping lacks, as the nodes."""
+    if not (isinstance(data, dict) and isinstance(base, dict)):
+        return cast("object", data)
+    own, below = cast("dict[str, object]", data), cast("dict[str, object]", base)
+    return below | {name: _filled(value, below.get(name)) for name, value in own.items()}
 
 
 def read_document(text: str, file: str) -> Document:
