@@ -95,8 +95,8 @@ def _keys(keys: _Schema, section: _Schema, path: str) -> Iterator[str]:
     for key, rules in keys.items():
         default = "required" if key in section.get("required", ()) else _default(rules)
         name = f"[`{key}`](#{key})" if not path else _code(key)
-        about = _cell(rules["description"])
-        yield f"| {name} | {_cell(_value(rules))} | {_cell(default)} | {about} |"
+        about, value = _cell(rules["description"]), {**rules, "description": "text"}
+        yield f"| {name} | {_cell(_value(value))} | {_cell(default)} | {about} |"
 
 
 def _default(rules: _Schema) -> str:
