@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from click.testing import CliRunner, Result
 from psycopg.conninfo import conninfo_to_dict
@@ -28,6 +29,7 @@ from tests.builders import ROOT, Database
 pytestmark = pytest.mark.pg("== 18")
 
 PROGRAMS = Path(sys.executable).parent
+SECURITY = ROOT / "docs/security.md"
 UNITS = ("maintenance-daemon", "maintenance-webserver")
 
 
@@ -112,6 +114,41 @@ def test_services_start_as_their_units_say_and_run_the_nightly_job(
         while database.execute(status) not in ([("SUCCESS",)], [("FAILURE",)]):
             time.sleep(1)
         assert database.execute(status) == [("SUCCESS",)]
+
+
+LAUNCH = """
+mutation ($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename } }
+"""
+ASSETS = "{ assetsOrError { __typename } }"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_web_server_that_is_read_only_shows_and_launches_nothing(
+    project: Path, database: Database
+) -> None:
+    fill_in(project, database)
+    port = ports.free_port()
+    (line,) = re.findall(r"^dagster-webserver --read-only .*$", SECURITY.read_text(), re.MULTILINE)
+    with service(project, line.replace("--port 3001", f"--port {port}")):
+        in_project(
+            project, f"until {ANSWERS.format(port=f'{port}/look')} 2>/dev/null; do sleep 1; done"
+        )
+        assert ask(port, ASSETS) == {"assetsOrError": {"__typename": "AssetConnection"}}
+        selector = {
+            "repositoryLocationName": "maintenance",
+            "repositoryName": "__repository__",
+            "jobName": "shop_nightly",
+        }
+        answer = ask(port, LAUNCH, run={"selector": selector})
+    assert answer == {"launchRun": {"__typename": "UnauthorizedError"}}
+    assert database.execute("SELECT count(*) FROM public.runs") == [(0,)]
+
+
+def ask(port: int, query: str, **variables: Any) -> Any:
+    body = {"query": query, "variables": variables}
+    answer = requests.post(f"http://127.0.0.1:{port}/look/graphql", json=body, timeout=60)
+    return answer.json()["data"]
 
 
 ANSWERS = "python -c 'from urllib.request import urlopen; urlopen(\"http://127.0.0.1:{port}/server_info\")'"

@@ -8,6 +8,7 @@ import pytest
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import by_itself, entry
+from tests.demands import fault_of_test, headings
 from tests.documents import (
     DOCS,
     LIVING,
@@ -79,6 +80,26 @@ def test_commands_that_documents_mention_exist() -> None:
 )
 def test_blocks_that_do_not_work_are_found(language: str, text: str) -> None:
     assert fault_of(Block("a.md", language, text)) is not None
+
+
+def test_tests_that_the_security_page_names_exist() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    named = re.findall(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", text)
+    proofs = [f"{path}::{name}" for name, path in named if not path.endswith(f"/{name}.py")]
+    assert len(proofs) > 25
+    assert [
+        (each, fault) for each in proofs if "no test" in (fault := fault_of_test(each) or "")
+    ] == []
+
+
+def test_anchors_of_links_are_headings() -> None:
+    dead = [
+        f"{doc.name}: {page}#{anchor}"
+        for doc in DOCS
+        for page, anchor in re.findall(r"\]\(([\w./-]*\.md)?#([^)]+)\)", doc.read_text())
+        if anchor not in headings((doc.parent / page if page else doc).read_text())
+    ]
+    assert dead == []
 
 
 def test_every_page_is_in_the_index() -> None:
