@@ -6,7 +6,7 @@ DATA ?= .demo
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run demo test check lint type bench claims proof
+.PHONY: help environment run demo test check lint type bench claims proof sbom audit
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,3 +44,10 @@ bench: environment ## Speed, beside the rivals, in one run, into benchmarks/RESU
 
 claims: environment ## What the plans of the example systems claim, measured, into their pages; ARGS=nova: one
 	$(BIN)/python -m tests.system_measurements $(ARGS)
+
+sbom: ## The packages of production, as CycloneDX, into dist/sbom.json; with uv
+	@mkdir -p dist
+	uv export --quiet --frozen --no-dev --extra server --extra s3 --extra parquet --format cyclonedx1.5 --output-file dist/sbom.json
+
+audit: ## Known vulnerabilities of what is locked, asked from osv.dev; with uv
+	uv audit --frozen

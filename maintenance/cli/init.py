@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from maintenance.cli import project
 from maintenance.cli.options import FILE
 from maintenance.cli.text_output import error_console
 from maintenance.errors import MaintenanceError, UsageError
@@ -26,26 +27,55 @@ _ENTRY = {"partitions": "partitioned table", "matviews": "materialized view"}
 @click.option("--env", "variable", help="Environment variable with the URL of the database.")
 @click.option("--name", help="Name of the database in the policy. Default: like the database.")
 @click.option("--out", type=FILE, help="New policy file. Default: standard output.")
+@click.option(
+    "--dagster",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Folder for a project that runs the policy: Dagster, containers, services.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def init(
-    url: str | None, variable: str | None, name: str | None, out: Path | None, *, as_json: bool
+    url: str | None,
+    variable: str | None,
+    name: str | None,
+    out: Path | None,
+    folder: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Inspect a database and write a commented policy for it; change nothing.
 
     An existing file is never overwritten.
     """
     try:
+        if folder is not None:
+            _refuse_beside(out)
+            project.refuse_unfit(folder)
         report = _init(url, variable, name, out)
+        files = (
+            project.write_project(report, folder) if folder is not None else [out] if out else []
+        )
     except MaintenanceError as exc:
         error_console.print_error(exc)
         raise SystemExit(exc.exit_code) from None
+    policy = files[0] if files else None
     if as_json:
-        document = {**report.as_json(), "file": str(out) if out is not None else None}
+        written = {"file": str(policy) if policy else None, "files": [str(each) for each in files]}
+        document = {**report.as_json(), **written}
         click.echo(json.dumps(redact_values(document), indent=2, default=str))
-    elif out is None:
+    elif policy is None:
         click.echo(report.text, nl=False)
-    _tell(report, out, given_url=url is not None)
+    _tell(report, given_url=url is not None)
+    _tell_next(policy, folder)
     raise SystemExit(0 if report.ok else 1)
+
+
+def _refuse_beside(out: Path | None) -> None:
+    if out is not None:
+        raise UsageError(
+            "--out can't be combined with --dagster",
+            hint="the policy is written to policies/ of that folder",
+        )
 
 
 def _init(url: str | None, variable: str | None, name: str | None, out: Path | None) -> InitReport:
@@ -85,8 +115,8 @@ def _write(out: Path, text: str) -> None:
         raise UsageError(f"{out}: can't be written: {exc.strerror}") from exc
 
 
-def _tell(report: InitReport, out: Path | None, *, given_url: bool) -> None:
-    """Say on standard error what was found, what the first run would do, and what comes next."""
+def _tell(report: InitReport, *, given_url: bool) -> None:
+    """Say on standard error what was found, and what the first run would do."""
     tell = error_console.print_progress
     applied = Counter(_ENTRY[entry.subject] for entry in report.entries if entry.applies)
     named = ", ".join(counted_noun(n, noun) for noun, n in applied.items()) or "no table or view"
@@ -95,8 +125,6 @@ def _tell(report: InitReport, out: Path | None, *, given_url: bool) -> None:
         f"{report.database}: {named} in the policy, {proposed} proposed as comments,"
         f" {len(report.left_out)} left out"
     )
-    if out is not None:
-        tell(f"written: {out}")
     actions = Counter(action.kind.value for action in report.plan.plan.actions)
     counted = ", ".join(f"{n} {kind}" for kind, n in actions.items()) or "nothing"
     tell(f"the first apply would do: {counted}")
@@ -107,5 +135,16 @@ def _tell(report: InitReport, out: Path | None, *, given_url: bool) -> None:
         tell(f"a privilege is missing, run: {grant}")
     if given_url:
         tell(f"set the variable that the policy reads: export {report.variable}='<the url>'")
-    policy = f" --policy {out}" if out is not None else " --policy FILE"
-    tell(f"next: maintenance check{policy}; maintenance plan{policy}")
+
+
+def _tell_next(policy: Path | None, folder: Path | None) -> None:
+    """Say on standard error what was written, and what comes next."""
+    tell = error_console.print_progress
+    if folder is not None:
+        tell(f"written: {folder}")
+        tell(f"next: cd {folder}; copy .env.example to .env and fill it in; see README.md")
+        return
+    if policy is not None:
+        tell(f"written: {policy}")
+    option = f"--policy {policy or 'FILE'}"
+    tell(f"next: maintenance check {option}; maintenance plan {option}")

@@ -85,6 +85,7 @@ def test_wheel_runs_the_demo_from_any_folder(folder: Path, with_pip: Path) -> No
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, with_pip], check=True)
     subprocess.run([*pip, "install", "--no-deps", *folder.glob("maintenance-*.whl")], check=True)
     assert list(elsewhere.glob("lib/*/site-packages/maintenance-*.dist-info/licenses/LICENSE"))
+    assert list(elsewhere.glob("lib/*/site-packages/maintenance/_data/deploy/project/.env.example"))
     demo = Demo(folder / "demo", command=elsewhere / "bin/maintenance")
     assert demo.run("--once") == 0, demo.stderr
     n_passed, *_ = demo.stdout.splitlines()[-1].split()

@@ -12,6 +12,7 @@ from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.registry import SUBJECTS
 from tests.builders import ROOT, Database, Role
 from tests.caches import cache_server, program_of
+from tests.documents import blocks
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
 VIEW = "SELECT count(*) AS n, 1 AS id FROM public.users"
@@ -241,11 +242,8 @@ def test_documented_role_has_what_others_know_by_other_names(
     )
 
     def look() -> list[tuple[object, ...]]:
-        query = re.findall(
-            r"```sql\n(.*?)```", (ROOT / "docs/store-views.md").read_text(), re.DOTALL
-        )
-        statements = [text for text in query[0].split(";") if text.strip()]
-        found = [owned.execute(text, role=limited_role) for text in statements]
+        examples = blocks(ROOT / "docs/store-views.md")
+        found = [owned.execute(each.text, role=limited_role) for each in examples]
         assert len(found) == 4
         return [tuple(rows[0]) if rows else () for rows in found]
 

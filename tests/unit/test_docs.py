@@ -1,7 +1,6 @@
 """The documentation matches the software."""
 
 import re
-from pathlib import Path
 
 import click
 import pytest
@@ -9,9 +8,17 @@ import pytest
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import by_itself, entry
-
-ROOT = Path(__file__).parents[2]
-DOCS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+from tests.demands import fault_of_test, headings
+from tests.documents import (
+    DOCS,
+    LIVING,
+    ROOT,
+    Block,
+    blocks,
+    fault_of,
+    fault_of_mention,
+    mentioned_commands,
+)
 
 
 def test_every_kind_of_finding_has_its_runbook_entry_and_no_other() -> None:
@@ -40,6 +47,65 @@ def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = cli.list_commands(click.Context(cli))
     assert [name for name in commands if f"maintenance {name}" not in readme] == []
+
+
+def test_blocks_of_documents_work() -> None:
+    """Policies load, commands and their options exist, SQL and Python can be parsed."""
+    tried = [block for path in LIVING for block in blocks(path)]
+    assert {"yaml", "sh", "sql", "python", "text"} <= {block.language for block in tried}
+    faults = [(block.document, block.text, fault_of(block)) for block in tried]
+    assert [each for each in faults if each[2] is not None] == []
+
+
+def test_commands_that_documents_mention_exist() -> None:
+    mentioned = {line for path in LIVING for line in mentioned_commands(path)}
+    assert len(mentioned) > 30
+    assert [(line, fault) for line in mentioned if (fault := fault_of_mention(line))] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("sh", "maintenance plan --breif"),
+        ("sh", "maintenance restore --table public.events"),
+        ("sh", "cd /srv && dagster-daemon run --wrokspace workspace.yaml"),
+        ("sh", "make tset"),
+        ("", "maintenance plna"),
+        ("yaml", "partitions:\n  - {table: public.events, colum: at}"),
+        ("yaml", "database: {mode: read}"),
+        ("sql", "SELEC 1;"),
+        ("python", "import"),
+        ("bash", "true"),
+    ],
+)
+def test_blocks_that_do_not_work_are_found(language: str, text: str) -> None:
+    assert fault_of(Block("a.md", language, text)) is not None
+
+
+def test_tests_that_the_security_page_names_exist() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    named = re.findall(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", text)
+    proofs = [f"{path}::{name}" for name, path in named if not path.endswith(f"/{name}.py")]
+    assert len(proofs) > 25
+    assert [
+        (each, fault) for each in proofs if "no test" in (fault := fault_of_test(each) or "")
+    ] == []
+
+
+def test_anchors_of_links_are_headings() -> None:
+    dead = [
+        f"{doc.name}: {page}#{anchor}"
+        for doc in DOCS
+        for page, anchor in re.findall(r"\]\(([\w./-]*\.md)?#([^)]+)\)", doc.read_text())
+        if anchor not in headings((doc.parent / page if page else doc).read_text())
+    ]
+    assert dead == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    pages = {path.name for path in ROOT.glob("docs/*.md")} - {"README.md"}
+    assert [name for name in sorted(pages) if f"]({name})" not in index] == []
 
 
 @pytest.mark.parametrize("pattern", ["docs/decisions/*.md", "sql/store/[0-9]*.sql"])
