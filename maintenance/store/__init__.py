@@ -9,7 +9,7 @@ from maintenance.store.journal import (
     first_run,
     recent_runs,
 )
-from maintenance.store.migrations import is_ready, migrate, missing_right
+from maintenance.store.migrations import is_made, is_ready, migrate, missing_right
 from maintenance.store.ownership import SCHEMA, made_by_migrations, require_own
 from maintenance.store.refresh import Refresh
 from maintenance.store.refresh_ledger import (
@@ -30,6 +30,7 @@ __all__ = [
     "first_run",
     "forget_runs",
     "history_tables",
+    "is_made",
     "is_ready",
     "known_definitions",
     "longest_keep",
