@@ -11,9 +11,10 @@ from rich.text import Text
 
 from maintenance.cli.options import answer, policy_options
 from maintenance.cli.text_output import error_console
+from maintenance.engine.actions import Action
 from maintenance.engine.executor import Outcome
 from maintenance.errors import UsageError
-from maintenance.formatting import readable_size, visible
+from maintenance.formatting import counted_noun, readable_size, visible
 from maintenance.pipeline.uninstall import UninstallReport
 from maintenance.pipeline.uninstall import uninstall as uninstall_from
 from maintenance.policy import Policy, load_policies, policy_paths
@@ -68,7 +69,7 @@ def _lines(report: UninstallReport) -> Iterator[Text]:
         style = "bold red" if kept.is_refused else "yellow"
         yield Text.assemble(("kept", style), visible(f" {kept.object}{size}: {kept.reason}"))
         yield from _statements(kept.statements)
-    yield Text("left outside the database, for you to decide:", style="bold")
+    yield Text("stays, for you to decide:", style="bold")
     for each in report.outside:
         yield Text(visible(f"  {each.what}: {each.text}"))
         yield from _statements(each.statements)
@@ -77,24 +78,25 @@ def _lines(report: UninstallReport) -> Iterator[Text]:
 
 def _results(report: UninstallReport) -> Iterator[Text]:
     for result in report.results:
-        outcome = (result.outcome.value, _STYLES.get(result.outcome, "bold red"))
+        word = "removed" if result.outcome is Outcome.DONE else result.outcome.value
+        outcome = (word, _STYLES.get(result.outcome, "bold red"))
         error = f": {result.error}" if result.error else ""
-        yield Text.assemble(
-            outcome, visible(f" {result.action.object}: {result.action.reason}{error}")
-        )
+        yield Text.assemble(outcome, visible(f" {_what(result.action)}{error}"))
         yield from _statements(result.action.sql)
 
 
 def _planned(report: UninstallReport) -> Iterator[Text]:
     for action in report.planned:
-        yield Text.assemble(("remove", "bold"), visible(f" {action.object}: {action.reason}"))
+        yield Text.assemble(("remove", "bold"), visible(f" {_what(action)}"))
         yield from _statements(action.sql)
     if report.n_to_undo:
-        yield Text(
-            f"{report.n_to_undo} runs can be undone only before: maintenance history, then"
-            " maintenance undo RUN",
-            style="yellow",
-        )
+        n_runs = counted_noun(report.n_to_undo, "run")
+        how = "maintenance history shows them, maintenance undo RUN takes one back"
+        yield Text(f"{n_runs} can be undone only before: {how}", style="yellow")
+
+
+def _what(action: Action) -> str:
+    return f"{action.detail['what']} {action.object}: {action.reason}"
 
 
 def _statements(statements: tuple[str, ...]) -> Iterator[Text]:
@@ -106,9 +108,9 @@ def _verdict(report: UninstallReport) -> Text:
     if report.removal.is_refused:
         return Text("not complete: see what is kept and why, then run it again", style="bold red")
     if not report.planned:
-        return Text("nothing of this software is left in the database", style="green")
+        return Text("nothing is left to remove", style="green")
     if not report.is_applied:
         return Text("nothing was changed; stop the schedules, then run it with --yes")
     if report.ok:
-        return Text("removed", style="green")
+        return Text("all of it was removed", style="green")
     return Text("not complete: see what failed, then run it again", style="bold red")

@@ -29,7 +29,7 @@ from maintenance.pipeline.gate import refuse_if_paused
 from maintenance.policy import Policy
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import Connection, to_error
-from maintenance.store import Journal, UnrecordedJournal, migrate
+from maintenance.store import Journal, UnrecordedJournal, is_made, is_ready, migrate
 from maintenance.subjects.partitions.drain.cleanup import clear
 from maintenance.subjects.partitions.drain.job import Objects
 from maintenance.uninstall.models import Outside, Remains, Removal
@@ -130,7 +130,7 @@ class _Uninstall:
                 reason="standby",
             )
         refuse_foreign_event_triggers(self.connection)
-        if self._observe().store:
+        if is_made(self.store):
             migrate(self.store)  # an older store can't be read as a whole
             refuse_if_paused(policy, self.store)
         with exclusive_run(self.connection, policy.locks.give_up_after, self.progress):
@@ -139,7 +139,7 @@ class _Uninstall:
     def _carry_out(self) -> UninstallReport:
         remains = self._observe()
         planned = plan(remains)
-        results = self._remove(planned, self._journal(remains, planned))
+        results = self._remove(planned, self._journal(planned))
         left = plan(self._observe())
         proven = [*check_effects(results, Plan(actions=left.actions))]
         if planned.store is not None:
@@ -152,9 +152,10 @@ class _Uninstall:
         except psycopg.Error as exc:
             raise to_error(exc, "looking for what runs have left") from exc
 
-    def _journal(self, remains: Remains, planned: Removal) -> Journal:
+    def _journal(self, planned: Removal) -> Journal:
         """Return the journal; without anything to do, nothing is written to a store that stays."""
-        kind = Journal if remains.store and planned.actions else UnrecordedJournal
+        is_recorded = planned.actions and is_ready(self.store)
+        kind = Journal if is_recorded else UnrecordedJournal
         return kind(self.store, self.target.policy.database.name)
 
     def _remove(self, planned: Removal, journal: Journal) -> list[Result]:

@@ -19,6 +19,7 @@ class Marked(NamedTuple):
         is_ours: whether our role has the rights of the owner.
         attached: whether it is a partition.
         has_rows: whether its files have a page.
+        is_valid: of a foreign key, whether it is validated.
     """
 
     oid: int
@@ -31,6 +32,7 @@ class Marked(NamedTuple):
     attached: bool
     has_rows: bool
     size_bytes: int | None
+    is_valid: bool | None = None
 
 
 class Helper(NamedTuple):

@@ -44,7 +44,7 @@ def observe(connection: Connection, store: Connection, database: str) -> Remains
         role=server.role,
         is_superuser=server.is_superuser,
         marked=[_marked(row) for row in _read(connection, "list_marks")],
-        helpers=[_helper(row) for row in _read(connection, "list_helpers")],
+        helpers=_helpers(connection, store if has_history else None, database),
         builds=_builds(connection, store, database) if has_history else (),
         indexes=_indexes(connection, store, database) if has_history else (),
         pending=_pending(connection, store if has_history else None, database),
@@ -120,7 +120,21 @@ def _marked(row: Any) -> Marked:
         row.attached,
         row.has_rows,
         row.size_bytes,
+        row.is_valid,
     )
+
+
+def _helpers(connection: Connection, store: Connection | None, database: str) -> Sequence[Helper]:
+    found = [_helper(row) for row in _read(connection, "list_helpers")]
+    about = {"database": database}
+    known = fetch(store, "uninstall", "list_conversions", about) if store is not None else []
+    converted = {row.object for row in known}
+    return [
+        each._replace(is_proven=each.is_proven and str(each.relation) in converted)
+        if each.kind == "conversion check"
+        else each
+        for each in found
+    ]
 
 
 def _helper(row: Any) -> Helper:

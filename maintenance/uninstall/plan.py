@@ -3,7 +3,8 @@
 Unknown means keep: what has a name or a mark of ours without the other facts is told, not touched.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from maintenance.ddl.guards import empty, still_detached
 from maintenance.ddl.lock_statements import take
@@ -18,9 +19,11 @@ from maintenance.ddl.marks import (
 )
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.names import QualifiedName, parse_name, quote
+from maintenance.partition_set.bounds import bound_literals
 from maintenance.subjects.bloat.models import Leftover
 from maintenance.subjects.bloat.plan import drop_leftover
 from maintenance.subjects.conversion.matviews import MARK as TWIN_OF
+from maintenance.subjects.conversion.models import twin_name
 from maintenance.subjects.conversion.references import MARK as CONVERSION
 from maintenance.subjects.matviews.ddl import REBUILD_OF, replacement_name
 from maintenance.subjects.partitions.drain.job import DRAINED, Objects
@@ -39,6 +42,12 @@ from maintenance.uninstall.store_plan import plan_store
 
 _NOTES = frozenset({DETACHED_FROM, HOLD_UNTIL, RESTORED})
 """Marks that only say where a table comes from or until when it is kept."""
+
+
+_FINISH = (
+    "Finish it with maintenance apply --only conversion, or take it back with maintenance undo;"
+    " then run uninstall again"
+)
 
 
 def plan(remains: Remains) -> Removal:
@@ -65,34 +74,43 @@ def _of_marks(remains: Remains) -> Iterator[Action | Kept]:
 
 def _of_mark(found: Marked) -> Iterator[Action | Kept]:
     mark = read_mark(found.comment)
-    if TWIN_OF in mark or (CONVERSION in mark and found.kind == "foreign key"):
-        yield _unfinished(found)
-    elif DRAINED in mark:
-        yield _drain(found)
-    elif REBUILD_OF in mark:
+    is_table = found.kind in ("r", "p")
+    if found.kind == "foreign key" and CONVERSION in mark and found.is_valid is False:
+        yield _reference(found)
+    elif found.kind == "m" and TWIN_OF in mark:
+        yield _twin(found, str(mark[TWIN_OF]))
+    elif found.kind == "m" and REBUILD_OF in mark:
         yield _rebuild(found, str(mark[REBUILD_OF]))
-    elif RESTORING in mark and not found.attached:
+    elif is_table and DRAINED in mark:
+        yield _drain(found)
+    elif is_table and RESTORING in mark and not found.attached:
         yield _restoring(found)
-    elif _NOTES.intersection(mark):
+    elif is_table and _NOTES.intersection(mark):
         if DETACHED_FROM in mark and not found.attached:
             yield _detached(found)
         elif RESTORED in mark and not found.attached:
             yield _rows_of(found, "restored from an archive")
         yield _note(found)
     else:
-        yield _unproven(str(found.relation), "its comment has a mark that this version can't read")
+        yield _unproven(str(found.relation), "its comment has a mark that no run writes there")
 
 
-def _unfinished(found: Marked) -> Kept:
-    part = f", foreign key {quote(found.part)}" if found.part else ""
+def _reference(found: Marked) -> Kept:
+    name = quote(found.part or "")
     return Kept(
-        f"{found.relation}{part}",
+        f"{found.relation}",
         "unfinished",
-        "belongs to a conversion that is not finished, or not undone to the end. Finish it with"
-        " maintenance apply --only conversion, or take it back with maintenance undo; then run"
-        " uninstall again",
+        f"foreign key {name} was created again by a conversion and is not validated yet. {_FINISH}",
+        statements=(f"ALTER TABLE {found.relation} VALIDATE CONSTRAINT {name}",),
         is_refused=True,
     )
+
+
+def _twin(found: Marked, view: str) -> Kept:
+    if not any(_is_named(found.relation, view, partial(twin_name, purpose=p)) for p in "mu"):
+        return _unproven(str(found.relation), f"marked as a twin of {view}, which it is not")
+    reason = f"is to replace {view} after a conversion or its undo. {_FINISH}"
+    return Kept(str(found.relation), "unfinished", reason, is_refused=True)
 
 
 def _drain(found: Marked) -> Action | Kept:
@@ -112,6 +130,7 @@ def _drain(found: Marked) -> Action | Kept:
     return _action(
         str(found.relation),
         (Step(statements),),
+        "the triggers, function and copies of a drain, with its log",
         f"left by an interrupted drain of {read_mark(found.comment)[DRAINED]}: its triggers slow"
         " writers, its tables hold copies of rows",
         place=0,
@@ -121,18 +140,20 @@ def _drain(found: Marked) -> Action | Kept:
 
 
 def _rebuild(found: Marked, view: str) -> Action | Kept:
-    if found.kind != "m" or not _is_replacement(found.relation, view):
+    if not _is_named(found.relation, view, replacement_name):
         return _unproven(str(found.relation), f"marked as a rebuild of {view}, which it is not")
     lock = Lock(str(found.relation), LockMode.ACCESS_EXCLUSIVE)
     step = Step((f"DROP MATERIALIZED VIEW {found.relation}",), locks=(lock,))
-    return _action(
-        str(found.relation), (step,), f"left by an interrupted rebuild of {view}", place=2
-    )
+    reason = f"left by an interrupted rebuild of {view}"
+    return _action(str(found.relation), (step,), "the materialized view", reason, place=2)
 
 
-def _is_replacement(name: QualifiedName, view: str) -> bool:
+def _is_named(
+    name: QualifiedName, view: str, computed: Callable[[QualifiedName], QualifiedName]
+) -> bool:
+    """Whether something has the name that is computed from that of a view."""
     try:
-        return name == replacement_name(parse_name(view))
+        return name == computed(parse_name(view))
     except ValueError:
         return False
 
@@ -144,7 +165,8 @@ def _restoring(found: Marked) -> Action | Kept:
     lock = Lock(str(name), LockMode.ACCESS_EXCLUSIVE)
     guards = (still_detached(name, found.oid), empty(name))
     step = Step((*guards, f"DROP TABLE {name}"), locks=(lock,))
-    return _action(str(name), (step,), "left empty by an interrupted restore", place=2)
+    reason = "left by an interrupted restore"
+    return _action(str(name), (step,), "the empty table", reason, place=2)
 
 
 def _rows_of(found: Marked, origin: str) -> Kept:
@@ -154,15 +176,29 @@ def _rows_of(found: Marked, origin: str) -> Kept:
 
 def _detached(found: Marked) -> Kept:
     mark = read_mark(found.comment)
-    parent, bound = str(mark[DETACHED_FROM]), str(mark.get("bound", ""))
-    attach = (f"ALTER TABLE {parent} ATTACH PARTITION {found.relation} {bound}",) if bound else ()
+    attach = tuple(_attach(found.relation, mark))
+    again = "attach it again, or drop it" if attach else "look at it, then drop it"
     return Kept(
         str(found.relation),
         "rows",
-        f"detached from {parent} and never dropped: attach it again, or drop it",
+        f"detached from {mark[DETACHED_FROM]} and never dropped: {again}",
         found.size_bytes,
         (*attach, f"DROP TABLE {found.relation}"),
     )
+
+
+def _attach(table: QualifiedName, mark: Mapping[str, object]) -> Iterator[str]:
+    """Yield the statement that attaches a table again, as its mark says.
+
+    Its owner can write any mark, and the statement is run by somebody with more rights: nothing
+    but a name and a range gets into it.
+    """
+    try:
+        parent = parse_name(str(mark[DETACHED_FROM]))
+        lower, upper = bound_literals(str(mark.get("bound", "")))
+    except ValueError:
+        return
+    yield f"ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES FROM ({lower}) TO ({upper})"
 
 
 def _note(found: Marked) -> Action:
@@ -171,7 +207,8 @@ def _note(found: Marked) -> Action:
         (set_comment(name, unmarked(found.comment)),),
         locks=(Lock(str(name), LockMode.SHARE_UPDATE_EXCLUSIVE),),
     )
-    return _action(str(name), (step,), "its comment has a mark of ours; the rest stays", place=3)
+    what = "a mark in the comment of"
+    return _action(str(name), (step,), what, "the rest of the comment and the table stay", place=3)
 
 
 def _of_helpers(remains: Remains) -> Iterator[Action | Kept]:
@@ -215,18 +252,21 @@ def _of_helper(found: Helper) -> Action | Kept:
         return _action(
             f"{table}",
             (removal(found.partitions or (table,), [name]),),
-            f"{name}: left by an interrupted run; refuses rows",
+            f"CHECK {quote(name)} of",
+            "left by an interrupted run; refuses rows",
             place=0,
         )
     if found.kind == "index":
         lock = Lock(str(table), LockMode.SHARE_UPDATE_EXCLUSIVE)
         statement = f"DROP INDEX CONCURRENTLY IF EXISTS {found.object}"
         step = Step((statement,), locks=(lock,), concurrent=True)
-        return _action(found.object, (step,), f"left by a begun conversion of {table}", place=1)
+        reason = f"left by a begun conversion of {table}"
+        return _action(found.object, (step,), "the index", reason, place=1)
     return _action(
         str(table),
         (_without_check(found),),
-        f"{name}: left by a begun conversion; will refuse rows",
+        f"CHECK {quote(name)} of",
+        "left by a begun conversion; will refuse rows",
         place=0,
     )
 
@@ -267,6 +307,7 @@ def _of_build(found: Leftover) -> Action:
     return _action(
         str(found.relation),
         drop_leftover(found),
+        "the invalid index",
         f"left by an interrupted build on {found.table}: maintained on writes but not usable",
         place=1,
     )
@@ -291,8 +332,9 @@ def _if_ours(is_ours: bool, owner: str, remains: Remains, each: Action | Kept) -
 
 
 def _action(
-    name: str, steps: Iterable[Step], reason: str, *, place: int, **facts: object
+    name: str, steps: Iterable[Step], what: str, reason: str, *, place: int, **facts: object
 ) -> Action:
+    """Return an action; `what` says in words what is removed of the object."""
     return Action(
         ActionKind.UNINSTALL,
         name,
@@ -300,4 +342,5 @@ def _action(
         reason,
         destructive=True,
         preconditions={"place": place, **facts},
+        detail={"what": what},
     )

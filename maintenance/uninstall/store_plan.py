@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
+from maintenance.formatting import counted_noun, readable_size
 from maintenance.names import literal, quote
 from maintenance.store import SCHEMA, made_by_migrations
 from maintenance.uninstall.models import Kept, Remains, Served, StoreObject
@@ -28,7 +29,7 @@ def plan_store(remains: Remains, *, is_needed: bool) -> tuple[Action | None, tup
         return None, (Kept(SCHEMA, "needed", reason),)
     if remains.is_store_old:
         reason = "of an earlier version, which is brought up to date before it is removed"
-        return _action(SCHEMA, Step(()), f"the store: {reason}"), ()
+        return _action(SCHEMA, Step(()), "the store,", reason), ()
     if remains.others:
         return _rows(remains)
     return _schema(remains)
@@ -46,7 +47,9 @@ def _rows(remains: Remains) -> tuple[Action | None, tuple[Kept, ...]]:
     condition = f"database = {literal(remains.database)}"
     statements = [f"DELETE FROM {table.identity} WHERE {condition}" for table in tables]
     name = f"{SCHEMA} ({remains.database})"
-    return _action(name, Step(tuple(statements)), f"rows of this database: {_runs(mine)}"), (kept,)
+    return _action(name, Step(tuple(statements)), "the rows of this database in", _runs(mine)), (
+        kept,
+    )
 
 
 def _schema(remains: Remains) -> tuple[Action | None, tuple[Kept, ...]]:
@@ -65,8 +68,9 @@ def _schema(remains: Remains) -> tuple[Action | None, tuple[Kept, ...]]:
     size = sum(each.size_bytes or 0 for each in remains.store)
     # A DROP of dozens of partitioned tables takes its time once it has the locks.
     step = Step(statements, locks=locks, is_long=True)
-    reason = f"the store: {len(tables)} tables with {n_parts} partitions, {_runs(*remains.served)}"
-    return _action(SCHEMA, step, reason, size_bytes=size), kept
+    counted = f"{len(tables)} tables with {n_parts} partitions"
+    reason = f"{counted}, {readable_size(size)}, {_runs(*remains.served)}"
+    return _action(SCHEMA, step, "the store, schema", reason, size_bytes=size), kept
 
 
 def _refusals(remains: Remains) -> Iterator[Kept]:
@@ -123,10 +127,9 @@ def _runs(*served: Served) -> str:
         return "no runs"
     first = min(each.first_at for each in served)
     last = max(each.last_at for each in served)
-    return f"{n_runs:,} runs from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    return f"{counted_noun(n_runs, 'run')} from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
-def _action(name: str, step: Step, reason: str, **detail: object) -> Action:
-    return Action(
-        ActionKind.UNINSTALL, name, (step,), reason, destructive=True, detail=dict(detail)
-    )
+def _action(name: str, step: Step, what: str, reason: str, **detail: object) -> Action:
+    kind, facts = ActionKind.UNINSTALL, {"what": what, **detail}
+    return Action(kind, name, (step,), reason, destructive=True, detail=facts)

@@ -5,7 +5,8 @@
 -- locks: ACCESS SHARE on the helpers; their size waits for an ACCESS EXCLUSIVE lock
 -- source: PostgreSQL manual, 53.13 pg_constraint, 53.26 pg_index
 -- A name proves nothing. A helper CHECK is on the default partition of a parent, and on its key alone;
--- that of a conversion is on a plain table, and its index bears the OID of that table.
+-- that of a conversion is on a plain table (and the journal knows of it), and its index bears the OID
+-- of that table.
 SELECT k.oid, 'check' AS kind, n.nspname::text AS schema, c.relname::text AS name, k.conname::text AS part,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_ours,
@@ -49,7 +50,7 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid
 LEFT JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
-WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I') AND c.relpersistence <> 't'
+WHERE n.nspname <> 'maintenance' AND c.relkind IN ('r', 'p', 'm', 'i', 'I') AND c.relpersistence <> 't'
   AND c.relname::text ~ '^maintenance_((drain|convert)_[0-9]+|convert_[a-z]+|restore|rebuild)_'
   -- an index of a relation that is listed itself goes with it
   AND (x.indrelid IS NULL

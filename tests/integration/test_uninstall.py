@@ -144,6 +144,11 @@ CREATE TABLE public.maintenance_restore_me (id int);
 CREATE TABLE public.half (id int);
 INSERT INTO public.half VALUES (1);
 COMMENT ON TABLE public.half IS 'maintenance: {"restoring": "s3://bucket"}';
+CREATE MATERIALIZED VIEW public.mine AS SELECT 1 AS id;
+COMMENT ON MATERIALIZED VIEW public.mine IS 'maintenance: {"twin_of": "public.yours"}';
+CREATE TABLE public.trap (id int);
+COMMENT ON TABLE public.trap
+  IS 'maintenance: {"detached_from": "public.events", "bound": "DEFAULT; DROP TABLE x"}';
 CREATE TABLE public.readings (at timestamptz,
   CONSTRAINT maintenance_not_2026_01_01 CHECK (at < '2026-01-01'));
 CREATE INDEX maintenance_convert_1_key ON public.readings (at);
@@ -163,7 +168,11 @@ def test_name_or_a_mark_alone_proves_nothing(policy: Policy, database: Database)
         "public.maintenance_drain_7_log": ("unproven", False),
         "public.maintenance_restore_me": ("unproven", False),
         "public.readings": ("unproven", False),
+        "public.mine": ("unproven", False),
+        "public.trap": ("rows", False),
     }
+    (trap,) = (each for each in report.removal.kept if each.object == "public.trap")
+    assert trap.statements == ("DROP TABLE public.trap",)
     assert database.execute("SELECT count(*) FROM public.maintenance_drain_7_log") == [(1,)]
     checks = "SELECT count(*) FROM pg_constraint WHERE conname = 'maintenance_not_2026_01_01'"
     assert database.execute(checks) == [(1,)]
