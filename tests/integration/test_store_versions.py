@@ -228,9 +228,10 @@ def made_by_version(connection: psycopg.Connection[Any], n: int) -> list[str]:
         "CREATE SCHEMA maintenance; CREATE TABLE maintenance.migration (name text PRIMARY KEY,"
         " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
     )
-    for step in MIGRATIONS[:n]:
-        connection.execute(step.read_bytes())
-        connection.execute("INSERT INTO maintenance.migration (name) VALUES (%s)", [step.stem])
+    known = ", ".join(f"('{step.stem}')" for step in MIGRATIONS[:n])
+    steps = [step.read_text() for step in MIGRATIONS[:n]]
+    noted = f"INSERT INTO maintenance.migration (name) VALUES {known}"
+    connection.execute(";\n".join([*steps, noted]).encode())
     tables = connection.execute(_COLUMNS).fetchall()
     for name, kind, columns in tables:
         row = {key: value for key, value in ROWS[name].items() if key in columns}
@@ -285,34 +286,31 @@ def test_every_table_of_the_store_has_a_row_in_this_test(database: Database) -> 
         assert set(made_by_version(connection, len(MIGRATIONS))) == ROWS.keys()
 
 
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "plan": (),
-    "apply": (),
-    "check": (),
-    "status": (),
-    "history": (),
-    "metrics": (),
-    "undo": ("last",),
-    "uninstall": ("--yes",),
-}
+COMMANDS = (
+    ("plan",),
+    ("apply",),
+    ("check",),
+    ("status",),
+    ("history",),
+    ("metrics",),
+    ("undo", "last"),
+    ("uninstall", "--yes"),
+)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
 def test_store_of_a_newer_version_is_refused_and_left_alone(
-    database: Database, tmp_path: Path, command: str
+    database: Database, tmp_path: Path
 ) -> None:
-    with database.connect() as connection:
-        with connection.transaction():
-            made_by_version(connection, len(MIGRATIONS))
+    with database.connect() as connection, connection.transaction():
+        made_by_version(connection, len(MIGRATIONS))
         connection.execute("INSERT INTO maintenance.migration (name) VALUES ('0999_future')")
         connection.execute("ALTER TABLE maintenance.run RENAME TO rennen")
-        path = write_policy(tmp_path, database.url)
-        arguments = [command, *COMMANDS[command], "--policy", str(path)]
-        result = CliRunner().invoke(cli, arguments)
+    path = write_policy(tmp_path, database.url)
+    for command in COMMANDS:
+        result = CliRunner().invoke(cli, [*command, "--policy", str(path)])
         assert result.exit_code == 1, result.output
         found = " ".join(result.stderr.split())
-        for fact in ("0999_future", MIGRATIONS[-1].stem, "upgrade this installation"):
-            assert fact in found
-        assert "Traceback" not in result.output + result.stderr
-        rows = connection.execute("SELECT count(*) FROM maintenance.rennen").fetchone()
-        assert rows == (1,)
+        facts = ("0999_future", MIGRATIONS[-1].stem, "upgrade this installation")
+        assert [fact for fact in facts if fact not in found] == [], command
+        assert isinstance(result.exception, SystemExit), command
+    assert database.execute("SELECT count(*) FROM maintenance.rennen") == [(1,)]
