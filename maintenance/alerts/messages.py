@@ -64,12 +64,14 @@ class Message:
         return f"{clipped(told, CLIPPED)} ({database})"
 
     def text(self, show: Show = visible) -> str:
-        """Return the findings with their start time, the automatic action and the links."""
+        """Return the findings with their start time, the automatic action, and where to read on."""
         lines = [line for event in self.events[:LISTED] for line in _lines(event, show)]
         if len(self.events) > LISTED:
             lines.append(f"… and {len(self.events) - LISTED:,} more")
         if self.by_itself:
             lines.append(f"automatic action: {self.by_itself}")
+        if "runbook" not in self.links and not self.is_over:
+            lines.append(f"what to do: {self.explain}")
         lines.extend(f"{name}: {link}" for name, link in self.links.items())
         return "\n".join(lines)
 
@@ -80,6 +82,11 @@ class Message:
         return "" if self.is_over else by_itself(first.alert.identity.kind)
 
     @property
+    def explain(self) -> str:
+        """The command that shows the runbook's entry, with the numbers of each object."""
+        return f"maintenance explain {self.events[0].alert.identity.kind}"
+
+    @property
     def body(self) -> dict[str, Any]:
         """The JSON body of a webhook; `alerts` lists all alerts of a message with several."""
         first = self.events[0]
@@ -88,6 +95,7 @@ class Message:
             "links": dict(self.links),
             "id": self.id,
             "by_itself": self.by_itself,
+            "explain": self.explain,
         }
         if len(self.events) == 1:
             return {"state": first.turn.value, **_facts(first.alert), **told}

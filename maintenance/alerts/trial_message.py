@@ -109,6 +109,7 @@ class SampleMessage(Message):
             "links": {},
             "id": self.id,
             "by_itself": "",
+            "explain": "",
         }
 
 

@@ -17,7 +17,14 @@ from maintenance.archives.models import TableId
 from maintenance.archives.table_definition import create_standalone, describe
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import build_like, force_row_security, row_security_of
-from maintenance.ddl.marks import HOLD_UNTIL, RESTORING, marked, read_mark, set_comment
+from maintenance.ddl.marks import (
+    HOLD_UNTIL,
+    RESTORED,
+    RESTORING,
+    marked,
+    read_mark,
+    set_comment,
+)
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.lock_retry import LockRetry, Progress, silent
 from maintenance.engine.parallel import Opener
@@ -25,9 +32,6 @@ from maintenance.errors import ArchiveError, MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName, parse_name, quote
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
 from maintenance.server.session import Connection, fetch, rollback_quietly, to_error
-
-RESTORED = "restored"
-"""Mark of a restored table: the moment of the restore."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ COMMANDS = {
     "refresh": "by_hand",
     "resume": "modes",
     "undo": "undo",
+    "uninstall": "uninstall",
     "vacuum": "by_hand",
     "watch": "watch",
 }

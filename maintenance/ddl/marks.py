@@ -18,6 +18,9 @@ DETACHED_FROM = "detached_from"
 HOLD_UNTIL = "hold_until"
 """Mark of a partition that retention keeps until that day (ISO 8601)."""
 
+RESTORED = "restored"
+"""Mark of a restored table: the moment of the restore."""
+
 RESTORING = "restoring"
 """Mark of a table that a restore is filling, or was when it was interrupted."""
 

@@ -45,6 +45,7 @@ class ActionKind(StrEnum):
     REINDEX = "reindex"
     REMOVE_REBUILD = "remove_rebuild"
     UNDO = "undo"
+    UNINSTALL = "uninstall"
 
 
 UNSEEN = frozenset(

@@ -136,6 +136,7 @@ _WORDS: Mapping[str, _Words] = {
     ActionKind.VALIDATE_CONSTRAINT: _Words("validated", "constraint", "all"),
     ActionKind.ADD_COLUMN: _Words("added", "column", "all"),
     ActionKind.UNDO: _Words("undid the change of", "object", "all"),
+    ActionKind.UNINSTALL: _Words("removed", "object", "all"),
 }
 
 

@@ -1,5 +1,6 @@
 """Links of an alert: its runbook entry, and its asset or job in the Dagster UI."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote as url_quote
@@ -25,13 +26,17 @@ ASSETS = {
 }
 """The asset of each subject, below the database's name."""
 
+_ABSOLUTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+
 
 def links(policy: Policy) -> Links:
     """Return the function that finds the links for alerts of one kind."""
 
     def of(alerts: Sequence[Alert]) -> Mapping[str, str]:
         kind = alerts[0].identity.kind
-        found = {"runbook": policy.alerts.runbook.replace("{kind}", kind.value)}
+        # A path is of use where the documents are, and a message is read elsewhere.
+        runbook = policy.alerts.runbook.replace("{kind}", kind.value)
+        found = {"runbook": runbook} if _ABSOLUTE.match(runbook) else {}
         path = _path(alerts, policy.placement)
         if policy.alerts.ui is not None and path is not None:
             found["dagster"] = f"{policy.alerts.ui.rstrip('/')}/{url_quote(path)}"

@@ -27,7 +27,7 @@ from maintenance.pipeline.gate import PauseWatch, refuse_if_paused
 from maintenance.policy import Policy
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import Connection
-from maintenance.store import Journal, is_ready, migrate
+from maintenance.store import Journal, is_made, migrate
 from maintenance.store.undo import PastChange, UndoableRun, changes_of, find_runs, note_undo
 
 LAST = "last"
@@ -128,7 +128,7 @@ def undo(on: Policy | Target, run: str = LAST, *, progress: Progress = silent) -
                 hint="set database.url to the primary",
                 reason="standby",
             )
-        if not is_ready(store):
+        if not is_made(store):
             raise _unknown(policy, run)
         refuse_foreign_event_triggers(connection)
         migrate(store)

@@ -167,7 +167,8 @@ class AlertsPolicy(Section):
     repeat_after: Duration = as_written("24 hours")
     """Interval after which an open alert is repeated."""
     runbook: Text = "docs/runbook.md#{kind}"
-    """Link to the runbook entry of a finding kind."""
+    """Link to the runbook entry of a finding kind. Messages have it if it is a URL, such as
+    `https://wiki.example/runbook.md#{kind}`; otherwise the command `maintenance explain`."""
     ui: Annotated[Text | None, Field(pattern=r"^https?://\S+$")] = None
     """Base URL of the Dagster UI, for links to assets and jobs."""
 

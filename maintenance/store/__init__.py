@@ -2,9 +2,15 @@
 
 from maintenance.store.costs import record_costs
 from maintenance.store.history_retention import forget_runs, history_tables, longest_keep
-from maintenance.store.journal import Journal, RecentRun, first_run, recent_runs
-from maintenance.store.migrations import is_ready, migrate, missing_right
-from maintenance.store.ownership import require_own
+from maintenance.store.journal import (
+    Journal,
+    RecentRun,
+    UnrecordedJournal,
+    first_run,
+    recent_runs,
+)
+from maintenance.store.migrations import is_made, is_ready, migrate, missing_right
+from maintenance.store.ownership import SCHEMA, made_by_migrations, require_own
 from maintenance.store.refresh import Refresh
 from maintenance.store.refresh_ledger import (
     add_refresh,
@@ -15,16 +21,20 @@ from maintenance.store.refresh_ledger import (
 from maintenance.store.view_definitions import known_definitions, note_definitions
 
 __all__ = [
+    "SCHEMA",
     "Journal",
     "RecentRun",
     "Refresh",
+    "UnrecordedJournal",
     "add_refresh",
     "first_run",
     "forget_runs",
     "history_tables",
+    "is_made",
     "is_ready",
     "known_definitions",
     "longest_keep",
+    "made_by_migrations",
     "migrate",
     "missing_right",
     "newest_failures",

@@ -126,6 +126,29 @@ class Journal:
         )
 
 
+class UnrecordedJournal(Journal):
+    """The journal of a run where there is no store, and none is to be made for it."""
+
+    def begin(self, command: str, policy_hash: str) -> None:
+        """Record nothing."""
+
+    def intend(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Record nothing."""
+
+    def flush(self) -> None:
+        """Record nothing."""
+
+    def end(
+        self,
+        outcome: str,
+        findings: Sequence[Mapping[str, Any]],
+        error: str | None = None,
+        kinds: Collection[str] = (),
+        subjects: Collection[str] = (),
+    ) -> None:
+        """Record nothing."""
+
+
 def recent_runs(connection: Connection, database: str, limit: int = 10) -> list[RecentRun]:
     """Return the newest runs on a database, newest first."""
     about = {"database": database, "most": limit}

@@ -1,5 +1,6 @@
 """Migrate the store's schema in numbered steps, each applied once."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,9 @@ from maintenance.server.session import (
 )
 from maintenance.server.sql_library import data_root
 
+NEWER_STORE = "newer_store"
+"""Reason of the error that the store was migrated by a newer version."""
+
 _MIGRATION_LOCK = 0x6D61696E74_0001
 
 
@@ -29,14 +33,7 @@ def migrate(connection: Connection) -> None:
         MaintenanceError: the store was created by a newer version.
     """
     steps = _steps()
-    applied = _applied(connection)
-    unknown = sorted(applied - {step.stem for step in steps})
-    if unknown:
-        raise MaintenanceError(
-            f"the store is newer than this version: it has migration {unknown[-1]},"
-            f" this version ends at {steps[-1].stem}",
-            hint="upgrade this installation of maintenance",
-        )
+    applied = _known(connection, steps)
     if len(applied) == len(steps):
         return
     grant = missing_right(connection)
@@ -60,13 +57,44 @@ def _not_permitted(grant: str | None) -> PrivilegeError:
     )
 
 
+def is_made(connection: Connection) -> bool:
+    """Whether there is a store of this or of an earlier version; changes nothing.
+
+    Raises:
+        PrivilegeError, MaintenanceError: as `is_ready`.
+    """
+    return bool(_known(connection, _steps()))
+
+
 def is_ready(connection: Connection) -> bool:
     """Whether the store exists with all migrations of this version; changes nothing.
 
     Raises:
         PrivilegeError: this role may not read it.
+        MaintenanceError: the store was created by a newer version.
     """
-    return _applied(connection) == frozenset(step.stem for step in _steps())
+    steps = _steps()
+    return len(_known(connection, steps)) == len(steps)
+
+
+def _known(connection: Connection, steps: list[Path]) -> frozenset[str]:
+    """Return the migrations that were applied, all of which this version knows.
+
+    Raises:
+        PrivilegeError: this role may not read them.
+        MaintenanceError: it does not know them all: the store is that of a newer version.
+    """
+    applied = _applied(connection)
+    unknown = sorted(applied - {step.stem for step in steps})
+    if unknown:
+        raise MaintenanceError(
+            f"the store is of a newer version: its migrations end at {unknown[-1]}, and maintenance"
+            f" {version('maintenance')} knows those up to {steps[-1].stem}; nothing was changed",
+            hint="upgrade this installation to the version that was used last, or name another"
+            " database in store.url",
+            reason=NEWER_STORE,
+        )
+    return applied
 
 
 def _steps() -> list[Path]:

@@ -18,7 +18,9 @@ from maintenance.server.sql_library import data_root
 SCHEMA = "maintenance"
 SHOWN = 3
 
-_MADE = re.compile(r"^CREATE (?:UNLOGGED )?(TABLE|VIEW) maintenance\.(\w+)", re.MULTILINE)
+_MADE = re.compile(
+    r"^CREATE (?:OR REPLACE )?(?:UNLOGGED )?(TABLE|VIEW|FUNCTION) maintenance\.(\w+)", re.MULTILINE
+)
 _KINDS = {"TABLE": ("r", "p"), "VIEW": ("v",)}
 _WORDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 
@@ -75,13 +77,20 @@ def _fault_text(row: Any) -> str:
     return texts.get(row.fault, f"{name} has {row.fault} {quote(row.kind)}")
 
 
+def made_by_migrations() -> frozenset[str]:
+    """Return the names of all tables, views and functions that the migrations create."""
+    return frozenset(name for _, name in _created()) | {"migration"}
+
+
 @cache
 def _made() -> dict[str, tuple[str, ...]]:
     """Return the relations that the migrations create: their possible kinds, by name."""
-    folder = data_root() / "sql" / "store"
-    made = {
-        name: _KINDS[word]
-        for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
-        for word, name in _MADE.findall(path.read_text())
-    }
+    made = {name: _KINDS[word] for word, name in _created() if word in _KINDS}
     return {**made, "migration": ("r",)}
+
+
+@cache
+def _created() -> tuple[tuple[str, str], ...]:
+    folder = data_root() / "sql" / "store"
+    paths = sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    return tuple(found for path in paths for found in _MADE.findall(path.read_text()))

@@ -65,9 +65,10 @@ def test_webhook_is_told_what_is_raised_and_what_is_over(
         "threshold": 0,
         "since": NOW.isoformat(),
         "timestamp": NOW.isoformat(),
-        "links": {"runbook": "docs/runbook.md#partition_gap"},
+        "links": {},
         "id": first["id"],
         "by_itself": by_itself(FindingKind.PARTITION_GAP),
+        "explain": "maintenance explain partition_gap",
     }
 
 
@@ -147,6 +148,7 @@ def test_apprise_is_told(database: Database, tmp_path: Path, receiver: Receiver)
     (document,) = receiver.documents()
     assert document["type"] == "warning"
     assert '\u2039!channel> "a": a gap' in document["message"]
+    assert "what to do: maintenance explain partition_gap" in document["message"].splitlines()
 
 
 def test_two_rounds_at_once_tell_each_event_once(

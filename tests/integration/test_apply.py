@@ -12,7 +12,7 @@ from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.engine.scope import Request
-from maintenance.errors import MaintenanceError, PrivilegeError, UnreachableError, UsageError
+from maintenance.errors import PrivilegeError, UnreachableError, UsageError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.periods import Interval, period_of
 from maintenance.pipeline import run as pipeline
@@ -437,13 +437,6 @@ def test_store_in_another_database_leaves_no_schema_behind(
     assert pipeline.apply(policy).ok
     assert database.execute("SELECT nspname FROM pg_namespace WHERE nspname = 'maintenance'") == []
     assert [run.command for run in pipeline.status(policy).runs][:1] == ["apply"]
-
-
-def test_store_of_a_newer_version_is_not_touched(database: Database, policy: Policy) -> None:
-    pipeline.apply(policy)
-    database.execute("INSERT INTO maintenance.migration (name) VALUES ('9999_future')")
-    with pytest.raises(MaintenanceError, match="9999_future"):
-        pipeline.apply(policy)
 
 
 def test_standby_is_read_and_never_written(servers: Servers, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_text_tells_what_since_when_how_much_what_happens_next_and_where_to_read
     assert measured.endswith(readable(FindingKind.MATVIEW_STALE, 17_000, 14_400.0))
     assert next_step.endswith(by_itself(FindingKind.MATVIEW_STALE))
     assert pages == [
-        "runbook: docs/runbook.md#matview_stale",
+        "what to do: maintenance explain matview_stale",
         "dagster: https://dagster.example/assets/app/matviews/totals",
     ]
 
@@ -117,7 +117,28 @@ def test_kind_that_several_subjects_find_links_to_the_one_that_did(policy: Polic
 def test_without_the_address_of_the_ui_there_is_no_link_to_it(tmp_path: Path) -> None:
     policy = make_policy(tmp_path, "postgresql://nobody@127.0.0.1:9/app")
     message = a_message(policy, an_alert(FindingKind.MATVIEW_STALE, "public.totals"))
-    assert message.links == {"runbook": "docs/runbook.md#matview_stale"}
+    assert message.links == {}
+
+
+@pytest.mark.parametrize(
+    ("runbook", "link"),
+    [
+        ("https://wiki.example/runbook.md#{kind}", "https://wiki.example/runbook.md#matview_stale"),
+        ("docs/runbook.md#{kind}", None),
+        ("/srv/docs/runbook.md#{kind}", None),
+        ("runbook", None),
+    ],
+)
+def test_runbook_is_a_link_where_it_leads_somewhere_and_else_the_command_that_shows_it(
+    tmp_path: Path, runbook: str, link: str | None
+) -> None:
+    url = "postgresql://nobody@127.0.0.1:9/app"
+    policy = make_policy(tmp_path, url, alerts={"runbook": runbook})
+    message = a_message(policy, an_alert(FindingKind.MATVIEW_STALE, "public.totals"))
+    command = "maintenance explain matview_stale"
+    assert (message.body["links"].get("runbook"), message.body["explain"]) == (link, command)
+    last = message.text().splitlines()[-1]
+    assert last == (f"what to do: {command}" if link is None else f"runbook: {link}")
 
 
 def test_hostile_names_are_shown_in_one_line_and_obeyed_by_nobody() -> None:

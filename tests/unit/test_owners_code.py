@@ -46,6 +46,7 @@ ACTIONS: dict[ActionKind, tuple[str, str]] = {
     ActionKind.REINDEX: (BY_SERVER, "REINDEX"),
     ActionKind.REMOVE_REBUILD: (NO_CODE, "drops an index"),
     ActionKind.UNDO: (BY_SERVER, "drops or creates an index; tables are altered as their owner"),
+    ActionKind.UNINSTALL: (AS_OWNER, "drops and comments; copies of a drain are truncated"),
 }
 
 CATALOG = "reads the catalog or settings"

@@ -10,6 +10,15 @@ from maintenance.subjects.matviews.models import Matview, Ownership
 CONCURRENTLY = "concurrently"
 """The refresh mode in which readers are not blocked: they see the old content until commit."""
 
+REBUILD_OF = "rebuild_of"
+"""Mark of a view that is built to replace another: the other one."""
+
+
+def replacement_name(view: QualifiedName) -> QualifiedName:
+    """Return the name of a view that is built to replace another, until the swap."""
+    digest = hashlib.sha256(str(view).encode()).hexdigest()[:12]
+    return QualifiedName(view.schema, f"maintenance_rebuild_{digest}")
+
 
 def refresh_statement(view: QualifiedName, mode: str) -> str:
     """Return the statement that refreshes a view in a mode."""

@@ -5,7 +5,6 @@ the old one. Then one short transaction swaps the names, points plain views to t
 drops the old one. The lock timeout is the same as for other statements.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,16 +28,16 @@ from maintenance.server.session import (
 )
 from maintenance.subjects.matviews.apply import section_of, with_invalidation
 from maintenance.subjects.matviews.ddl import (
+    REBUILD_OF,
     create_empty,
     give_to,
     grant_statements,
     index_statement,
     refresh_statement,
+    replacement_name,
 )
 from maintenance.subjects.matviews.observe import fingerprint_of_query
 from maintenance.subjects.matviews.populate import Entry, Written, counting, run_counted
-
-_MARK = "rebuild_of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +79,6 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
     return with_invalidation(context, section, lambda: entry.about(work))
 
 
-def replacement_name(view: QualifiedName) -> QualifiedName:
-    """Return the temporary name of the new view until the swap."""
-    digest = hashlib.sha256(str(view).encode()).hexdigest()[:12]
-    return QualifiedName(view.schema, f"maintenance_rebuild_{digest}")
-
-
 def _dependents(connection: Connection, view: QualifiedName, oid: int) -> list[tuple[str, str]]:
     rows = fetch(connection, "matviews", "list_dependents", {"view": oid})
     stuck = [row.description for row in rows if row.statement is None]
@@ -111,7 +104,7 @@ def _remove_leftover(context: ActionContext, view: QualifiedName) -> None:
     comment, exists = row
     if not exists:
         return
-    if read_mark(comment).get(_MARK) != str(view):
+    if read_mark(comment).get(REBUILD_OF) != str(view):
         raise MaintenanceError(
             f"{replacement}: name conflict: not created by a rebuild",
             hint="rename it",
@@ -186,7 +179,7 @@ def _carry(
         run_sql(connection, carried.statement)
     if section.unique_index and not _has_unique_key(connection, replacement, section.unique_index):
         run_sql(connection, index_statement(section, concurrently=False, view=replacement))
-    mark = marked(comment, {_MARK: str(section.name)})
+    mark = marked(comment, {REBUILD_OF: str(section.name)})
     run_sql(connection, f"COMMENT ON MATERIALIZED VIEW {replacement} IS {literal(mark)}")
     return comment, [(r.made_name, r.index_name) for r in rows if r.index_name is not None]
 
