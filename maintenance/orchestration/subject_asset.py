@@ -81,6 +81,15 @@ def placed(policy: Policy, body: Callable[..., Iterator[Any]]) -> Callable[..., 
     return run
 
 
+def materialized(key: dg.AssetKey, metadata: Metadata) -> dg.MaterializeResult[Any]:
+    """Return the result of an asset, with metadata on its materialization alone.
+
+    A result that has metadata itself is stored twice: with the output of the step too.
+    """
+    dg.AssetExecutionContext.get().add_asset_metadata(metadata, asset_key=key)
+    return dg.MaterializeResult(asset_key=key)
+
+
 @dataclass(frozen=True)
 class Frame:
     """An asset that runs one subject, with a check for each kind of finding.
@@ -121,7 +130,7 @@ class Frame:
         yield from check_results(self.key, self.kinds, report.findings)
         fail_if_undone(report)
         shown = {**describe(), **sql_metadata(report), **cost_metadata(report)}
-        yield dg.MaterializeResult(asset_key=self.key, metadata=shown)
+        yield materialized(self.key, shown)
 
 
 def subject_asset(
