@@ -72,9 +72,9 @@ def digest_asset(
     return make_asset(policy, arguments, sum_up)
 
 
-def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
+def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckEvaluation:
     is_urgent = verdict.level is Level.NOW
-    return dg.AssetCheckResult(
+    return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=CHECK,
         passed=verdict.level is Level.FINE,
