@@ -87,6 +87,6 @@ QUICK: Mapping[str, Benchmark] = {
     "conversion": Conversion(n_rows=100_000, rounds=1),
     "conversion_stall": ConversionStall(n_rows=100_000, rounds=1),
     "watch": Watch(rounds=5, n_databases=10, n_sessions=10),
-    "dagster_storage": DagsterStorage(rounds=1, span_s=20.0),
+    "dagster_storage": DagsterStorage(rounds=1),
 }
 """So small that all of them take about three minutes: they show that each row runs."""

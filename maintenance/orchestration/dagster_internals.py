@@ -41,9 +41,15 @@ def event_texts(instance: dg.DagsterInstance, run_id: str) -> Sequence[str]:
 
 
 def delete_check_results(
-    instance: dg.DagsterInstance, run_id: str, kept: Collection[int]
+    instance: dg.DagsterInstance,
+    run_id: str,
+    checks: Collection[dg.AssetCheckKey],
+    kept: Collection[int],
 ) -> Sequence[str]:
-    """Delete the check results of a run but those with these ids, and return them as stored."""
+    """Delete the results of these checks in a run, and return them as stored.
+
+    Results with ids in `kept` stay. The checks are named for the index, which begins with them.
+    """
     from dagster._core.storage.event_log import SqlEventLogStorage  # noqa: PLC0415 - see above
     from dagster._core.storage.event_log.schema import (  # noqa: PLC0415
         AssetCheckExecutionsTable,
@@ -53,7 +59,12 @@ def delete_check_results(
     if not isinstance(storage, SqlEventLogStorage):
         return []
     results: Any = AssetCheckExecutionsTable
-    old = (results.c.run_id == run_id, results.c.id.notin_(kept))
+    old = (
+        results.c.asset_key.in_({check.asset_key.to_string() for check in checks}),
+        results.c.check_name.in_({check.name for check in checks}),
+        results.c.run_id == run_id,
+        results.c.id.notin_(kept),
+    )
     wanted = results.select().with_only_columns(results.c.evaluation_event).where(*old)
     with storage.index_connection() as connection:
         found = [text or "" for (text,) in connection.execute(wanted)]

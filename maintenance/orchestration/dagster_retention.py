@@ -24,7 +24,7 @@ NEWEST = 5
 people, look at them."""
 PAGE = 100
 """Runs that are read at once."""
-DEADLINE = timedelta(minutes=1)
+DEADLINE = timedelta(minutes=5)
 """What is not deleted by then is left to the next night."""
 
 _FINISHED = [
@@ -94,7 +94,8 @@ def delete_old_runs(
         if shown.has(run):
             freed = freed.plus(n_kept=1)
         else:
-            freed = freed.plus(runs=1, **_delete(instance, run.run_id, shown.check_results))
+            gone = _delete(instance, run.run_id, owned.checks, shown.check_results)
+            freed = freed.plus(runs=1, **gone)
     return freed
 
 
@@ -197,14 +198,17 @@ class _Shown:
 
 
 def _delete(
-    instance: dg.DagsterInstance, run_id: str, newest_results: Collection[int]
+    instance: dg.DagsterInstance,
+    run_id: str,
+    checks: Collection[dg.AssetCheckKey],
+    newest_results: Collection[int],
 ) -> dict[str, int]:
     """Delete one run, and return what went with it.
 
     `delete_run` begins with the run's own row: interrupted there, its events would stay for ever.
     So they go before, and with them what it leaves behind: check results and captured output.
     """
-    results = delete_check_results(instance, run_id, newest_results)
+    results = delete_check_results(instance, run_id, checks, newest_results)
     events = event_texts(instance, run_id)
     instance.event_log_storage.delete_events(run_id)
     instance.compute_log_manager.delete_logs(prefix=[run_id, "compute_logs"])

@@ -78,6 +78,7 @@ def dagster_storage_asset(
         ),
         when_red="the failed check has the error of the storage; the next night tries again.",
         check_specs=check_specs(key, KINDS),
+        op_tags={"dagster/priority": "-2"},  # after all that the night is for
     )
 
     def keep_small(context: dg.AssetExecutionContext) -> Iterator[AssetResult]:

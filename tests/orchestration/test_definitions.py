@@ -165,6 +165,11 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
     assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
 
 
+def test_storage_of_dagster_is_left_alone_where_the_policy_says_so(tmp_path: Path) -> None:
+    write_policy(tmp_path, URL, EVENTS, dagster="off")
+    assert "app/dagster_storage" not in keys(build([tmp_path], NOW))
+
+
 def test_folder_of_policies_gives_what_each_of_its_policies_gives() -> None:
     policies = sorted((ROOT / "policies").glob("*.yaml"))
     assert len(policies) == 5
