@@ -7,6 +7,7 @@ from benchmarks.archive import ArchiveMonth
 from benchmarks.bloat_estimates import BloatEstimates
 from benchmarks.conversion import DOCUMENTS, Conversion, ConversionStall
 from benchmarks.create_partitions import CreatePartitions
+from benchmarks.dagster_storage import DagsterStorage
 from benchmarks.declared_indexes import DeclaredIndexes
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
@@ -49,6 +50,7 @@ STATED: Mapping[str, Benchmark] = {
     "conversion_documents": Conversion(rounds=1, shape=DOCUMENTS),
     "conversion_stall_documents": ConversionStall(rounds=1, shape=DOCUMENTS),
     "watch": Watch(),
+    "dagster_storage": DagsterStorage(),
 }
 """The sizes that the targets are stated for."""
 
@@ -85,5 +87,6 @@ QUICK: Mapping[str, Benchmark] = {
     "conversion": Conversion(n_rows=100_000, rounds=1),
     "conversion_stall": ConversionStall(n_rows=100_000, rounds=1),
     "watch": Watch(rounds=5, n_databases=10, n_sessions=10),
+    "dagster_storage": DagsterStorage(rounds=1),
 }
 """So small that all of them take about three minutes: they show that each row runs."""

@@ -456,6 +456,7 @@ class FindingKind(StrEnum):
     )
     PAUSED = _kind("paused", PARTITIONS, STATISTICS, WORKLOAD, unit=Unit.SECONDS)
     STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)
+    DAGSTER_UNKEPT = _kind("dagster_unkept", is_of_job=True)
     DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
     POLICY_BROKEN = _kind("policy_broken", is_of_file=True)
     RUN_FAILED = _kind("run_failed", is_of_job=True)

@@ -18,8 +18,14 @@ from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
 from maintenance.monitoring.outdated import overlooked_analytics
 from maintenance.orchestration.broken_policies import Hosts
+from maintenance.orchestration.dagster_storage_asset import storage_check, storage_object
 from maintenance.orchestration.pools import PoolLimits
-from maintenance.orchestration.run_monitor import SharedScheduling, failed_jobs, overdue_jobs
+from maintenance.orchestration.run_monitor import (
+    SharedScheduling,
+    failed_jobs,
+    overdue_jobs,
+    unkept_storage,
+)
 from maintenance.pipeline.notify import FindingSets, RoundReport, run_round
 from maintenance.pipeline.reachability import probe
 from maintenance.pipeline.relook import Relook
@@ -115,11 +121,20 @@ def alert_on_freshness(watched: Sequence[Watched], placement: Placement) -> dg.S
             found = list(overdue_jobs(instance, schedules[name], now, scheduling))
             return FindingSet(name, found, frozenset({FindingKind.RUN_OVERDUE}))
 
+        def unkept() -> FindingSet:
+            found = list(unkept_storage(instance, storage_check(policy), storage_object(policy)))
+            return FindingSet(name, found, frozenset({FindingKind.DAGSTER_UNKEPT}))
+
         looks = (partial(staleness, policy, now), partial(overlooked_analytics, policy, now))
         again = relook.look(policy, now)
         return run_round(
             policy,
-            [*_reached(policy), (now, overdue), *([(now, again)] if again is not None else [])],
+            [
+                *_reached(policy),
+                (now, overdue),
+                (now, unkept),
+                *([(now, again)] if again is not None else []),
+            ],
             from_store=[(now, look) for look in looks],
             patient=True,
             ping=False,
@@ -130,7 +145,8 @@ def alert_on_freshness(watched: Sequence[Watched], placement: Placement) -> dg.S
         FRESHNESS_S,
         [each.policy for each in watched],
         round_,
-        "Alerts on views older than `max_age` and on jobs that missed a tick of their schedule."
+        "Alerts on views older than `max_age`, on jobs that missed a tick of their schedule, and on"
+        " a Dagster storage that can't be kept small."
         " Resolved when the view is fresh again or the job has run. Looks again, every five"
         " minutes at most, at what open alerts on partitions, indexes and statistics are about, so"
         " that they end with their cause. Runs every minute.",

@@ -26,6 +26,11 @@ from maintenance.orchestration.bloat_sensor import bloat_sensor
 from maintenance.orchestration.broken_policies import Hosts, hosts_of
 from maintenance.orchestration.conversion_job import convert_job
 from maintenance.orchestration.conversion_metadata import converts
+from maintenance.orchestration.dagster_storage_asset import (
+    dagster_storage_asset,
+    dagster_storage_key,
+    owned_by,
+)
 from maintenance.orchestration.digest_asset import digest_asset
 from maintenance.orchestration.form_job import is_by_hand
 from maintenance.orchestration.health_assets import health_assets
@@ -198,17 +203,17 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         *([undo_job(policy)] if has_declarations(policy) or converts(policy) else []),
         *(_of_every_database(policy) if shown or reviewed else []),
     ]
+    schedules = [*schedules, *refreshed, *([digest(policy)] if summary else [])]
+    made = [*assets, *whole, *views, *computed, *reviewed, *summary]
+    if summary and policy.dagster is not None:
+        owned = owned_by(policy, made, [*schedules, *sensors])
+        made.append(dagster_storage_asset(policy, policy.dagster, owned))
     return dg.Definitions(
         assets=[
-            *assets,
-            *whole,
-            *views,
-            *computed,
-            *reviewed,
-            *summary,
+            *made,
             *(source_spec(policy, name) for name in sources),
         ],
-        schedules=[*schedules, *refreshed, *([digest(policy)] if summary else [])],
+        schedules=schedules,
         jobs=[*jobs, *by_hand],
         sensors=sensors,
     )
@@ -231,6 +236,8 @@ def _nightly(
     """Yield the nightly schedule, if it has any asset."""
     keys = [key for asset in assets for key in asset.keys]
     keys += [matview_key(policy, view.name) for view in policy.matviews if view.refresh is None]
+    if (keys or policy.matviews) and policy.dagster is not None:
+        keys.append(dagster_storage_key(policy))
     if keys:
         yield nightly(policy, keys)
 

@@ -37,20 +37,22 @@ def check_specs(asset: dg.AssetKey, kinds: Collection[FindingKind]) -> list[dg.A
 
 def check_results(
     asset: dg.AssetKey, kinds: Collection[FindingKind], findings: Sequence[Finding]
-) -> Iterator[dg.AssetCheckResult]:
+) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield a result for every kind: passed if there is no finding or only severity info."""
     for kind in sorted(kinds):
         found = [finding for finding in findings if finding.kind is kind]
         yield _result(asset, kind, found)
 
 
-def _result(asset: dg.AssetKey, kind: FindingKind, found: Sequence[Finding]) -> dg.AssetCheckResult:
+def _result(
+    asset: dg.AssetKey, kind: FindingKind, found: Sequence[Finding]
+) -> dg.AssetCheckEvaluation:
     ranked = sorted(found, key=lambda finding: _RANKS.index(finding.severity))
     worst = ranked[0].severity if ranked else None
     lines = [finding.message for finding in ranked[:LISTED]]
     if len(found) > LISTED:
         lines.append(f"and {len(found) - LISTED:,} more")
-    return dg.AssetCheckResult(
+    return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=kind.value,
         passed=worst in (None, Severity.INFO),

@@ -1,11 +1,72 @@
-"""The names that Dagster does not export and that nothing public stands for, in one place.
+"""What Dagster does not export and nothing public stands for, in one place.
 
 `UnresolvedAssetJobDefinition` is what `define_asset_job` returns; functions of ours that return
 such a job need its type. `WILL_RETRY_TAG` is the tag by which Dagster marks a failed run that it
-will try again; no public property of a run tells that.
+will try again; no public property of a run tells that. `IMPLICIT_ASSET_JOB_NAME` is the job of runs
+that people start at an asset. The functions reach the tables of the event log: no public function
+tells how large the events of a run are, or deletes its check results.
 """
 
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-__all__ = ["WILL_RETRY_TAG", "UnresolvedAssetJobDefinition"]
+__all__ = [
+    "IMPLICIT_ASSET_JOB_NAME",
+    "WILL_RETRY_TAG",
+    "UnresolvedAssetJobDefinition",
+    "delete_check_results",
+    "event_texts",
+]
+
+
+def event_texts(instance: dg.DagsterInstance, run_id: str) -> Sequence[str]:
+    """Return the events of a run as they are stored; none if the storage is no SQL database."""
+    from dagster._core.storage.event_log import (  # noqa: PLC0415 - loads SQLAlchemy, not for definitions
+        SqlEventLogStorage,
+        SqlEventLogStorageTable,
+    )
+
+    storage: Any = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return []
+    events: Any = SqlEventLogStorageTable
+    wanted = events.select().with_only_columns(events.c.event).where(events.c.run_id == run_id)
+    with storage.run_connection(run_id) as connection:
+        return [text for (text,) in connection.execute(wanted)]
+
+
+def delete_check_results(
+    instance: dg.DagsterInstance,
+    run_id: str,
+    checks: Collection[dg.AssetCheckKey],
+    kept: Collection[int],
+) -> Sequence[str]:
+    """Delete the results of these checks in a run, and return them as stored.
+
+    Results with ids in `kept` stay. The checks are named for the index, which begins with them.
+    """
+    from dagster._core.storage.event_log import SqlEventLogStorage  # noqa: PLC0415 - see above
+    from dagster._core.storage.event_log.schema import (  # noqa: PLC0415
+        AssetCheckExecutionsTable,
+    )
+
+    storage: Any = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return []
+    results: Any = AssetCheckExecutionsTable
+    old = (
+        results.c.asset_key.in_({check.asset_key.to_string() for check in checks}),
+        results.c.check_name.in_({check.name for check in checks}),
+        results.c.run_id == run_id,
+        results.c.id.notin_(kept),
+    )
+    wanted = results.select().with_only_columns(results.c.evaluation_event).where(*old)
+    with storage.index_connection() as connection:
+        found = [text or "" for (text,) in connection.execute(wanted)]
+        connection.execute(results.delete().where(*old))
+    return found

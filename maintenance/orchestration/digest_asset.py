@@ -13,7 +13,7 @@ from maintenance.orchestration.digest_page import digest_page
 from maintenance.orchestration.maintainer import MAINTAINER
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.naming import asset_key
-from maintenance.orchestration.subject_asset import AssetResult, face, make_asset
+from maintenance.orchestration.subject_asset import AssetResult, face, make_asset, materialized
 from maintenance.policy import Policy
 
 GROUP = "digest"
@@ -67,14 +67,14 @@ def digest_asset(
         verdict = assess_health(overview)
         context.log.info("%s", visible_lines(str(verdict)))
         yield _check(key, verdict)
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview, links))
+        yield materialized(key, _metadata(overview, links))
 
     return make_asset(policy, arguments, sum_up)
 
 
-def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
+def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckEvaluation:
     is_urgent = verdict.level is Level.NOW
-    return dg.AssetCheckResult(
+    return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=CHECK,
         passed=verdict.level is Level.FINE,

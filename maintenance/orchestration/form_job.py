@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from maintenance.orchestration.jobs import MAX_RUNTIME_S
+from maintenance.orchestration.jobs import job_tags
 from maintenance.orchestration.naming import name_of
 from maintenance.policy import Policy
 
@@ -39,7 +39,7 @@ def form_job(
     @dg.job(
         name=name_of(policy, f"{name}"),
         executor_def=dg.in_process_executor,
-        tags={**({} if alerts else _BY_HAND), "dagster/max_runtime": str(MAX_RUNTIME_S)},
+        tags={**({} if alerts else _BY_HAND), **job_tags(policy)},
         description=description,
         **first,
     )

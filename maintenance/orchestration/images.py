@@ -1,7 +1,5 @@
 """Images for the metadata: the partitions of a table over time."""
 
-import base64
-import io
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,6 +7,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from maintenance.catalog.history import Archived
+from maintenance.orchestration.charts import embedded
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
 
 _GONE = "archived and dropped"
@@ -50,10 +49,8 @@ def timeline(
             the size of the archive.
     """
     bars = bars_of(table, now, archives)
-    image = io.BytesIO()
-    _draw(bars, f"{table.table}: {table.ahead} of {table.premake} ahead", image)
-    encoded = base64.b64encode(image.getvalue()).decode()
-    return dg.MetadataValue.md(f"![{len(bars)} periods](data:image/png;base64,{encoded})")
+    figure = _draw(bars, f"{table.table}: {table.ahead} of {table.premake} ahead")
+    return embedded(figure, f"{len(bars)} periods")
 
 
 def bars_of(table: TableInventory, now: datetime, archives: Sequence[Archived]) -> list[Bar]:
@@ -73,7 +70,7 @@ def bars_of(table: TableInventory, now: datetime, archives: Sequence[Archived]) 
     ]
 
 
-def _draw(bars: Sequence[Bar], title: str, image: io.BytesIO) -> None:
+def _draw(bars: Sequence[Bar], title: str) -> Any:
     # Importing Matplotlib takes half a second, so only charts pay for it.
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -93,7 +90,7 @@ def _draw(bars: Sequence[Bar], title: str, image: io.BytesIO) -> None:
         handlelength=1.2,
         columnspacing=1.4,
     )
-    figure.savefig(image, format="png")
+    return figure
 
 
 def _draw_bars(axes: Any, bars: Sequence[Bar]) -> None:

@@ -12,7 +12,7 @@ from maintenance.orchestration.crons import cron_name
 from maintenance.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from maintenance.orchestration.digest_asset import digest_key
 from maintenance.orchestration.matview_assets import matview_key
-from maintenance.orchestration.naming import name_of
+from maintenance.orchestration.naming import OWNER_TAG, name_of, owner_of
 from maintenance.orchestration.partitions_defs import keys_ahead, partitions_key, range_tags
 from maintenance.orchestration.retention_assets import retention_key, run_config
 from maintenance.orchestration.rollout_assets import indexes_key, rollout_config
@@ -21,6 +21,11 @@ from maintenance.policy import MatviewPolicy, PartitionPolicy, Policy
 
 MAX_RUNTIME_S = 4 * 3600
 """A run whose processes died is terminated after this, which frees its pool slot."""
+
+
+def job_tags(policy: Policy) -> dict[str, str]:
+    """Return the tags of all jobs of a database, and so of their runs."""
+    return {OWNER_TAG: owner_of(policy), "dagster/max_runtime": str(MAX_RUNTIME_S)}
 
 
 def nightly_name(policy: Policy) -> str:
@@ -51,6 +56,7 @@ def _refresh(policy: Policy, cron: str, sections: Sequence[MatviewPolicy]) -> dg
     if policy.redis is not None:  # retries pending invalidations
         keys.append(cache_key(policy))
     return _scheduled(
+        policy,
         name,
         cron,
         keys,
@@ -62,6 +68,7 @@ def _refresh(policy: Policy, cron: str, sections: Sequence[MatviewPolicy]) -> dg
 def nightly(policy: Policy, keys: Sequence[dg.AssetKey]) -> dg.ScheduleDefinition:
     """Build the schedule and job `<db>_nightly` for assets without partition set or cron."""
     return _scheduled(
+        policy,
         nightly_name(policy),
         policy.schedules.nightly,
         keys,
@@ -73,6 +80,7 @@ def nightly(policy: Policy, keys: Sequence[dg.AssetKey]) -> dg.ScheduleDefinitio
 def weekly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:
     """Build the schedule and job `<db>_weekly_review` for slow changes."""
     return _scheduled(
+        policy,
         name_of(policy, "weekly_review"),
         policy.schedules.weekly,
         [key for asset in assets for key in asset.keys],
@@ -84,6 +92,7 @@ def weekly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.Schedule
 def digest(policy: Policy) -> dg.ScheduleDefinition:
     """Build the schedule and job `<db>_digest`; independent of the nightly job's success."""
     return _scheduled(
+        policy,
         name_of(policy, "digest"),
         policy.schedules.digest,
         [digest_key(policy)],
@@ -107,6 +116,7 @@ def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
 def retention(policy: Policy) -> dg.ScheduleDefinition:
     """Build the schedule and job `<db>_retention`; the schedule applies retention."""
     return _scheduled(
+        policy,
         name_of(policy, "retention"),
         policy.schedules.retention,
         [retention_key(policy)],
@@ -119,6 +129,7 @@ def retention(policy: Policy) -> dg.ScheduleDefinition:
 def index_rollout(policy: Policy) -> UnresolvedAssetJobDefinition:
     """Return the job `<db>_index_rollout`, whose form has the mode."""
     return asset_job(
+        policy,
         name_of(policy, "index_rollout"),
         [indexes_key(policy)],
         "Builds, replaces and drops indexes as declared, with `mode: APPLY`; else shows the plan.",
@@ -145,6 +156,7 @@ def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefi
     """Return the job `<db>_archives_<table>`, which archives a range of a table's periods."""
     name = name_of(policy, f"archives_{slug(section.table)}")
     return asset_job(
+        policy,
         name,
         [archives_key(policy, section)],
         f"Archives periods of {section.table}; drops nothing.",
@@ -153,6 +165,7 @@ def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefi
 
 def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.ScheduleDefinition:
     job = asset_job(
+        policy,
         name,
         [partitions_key(policy, section)],
         f"Creates partitions of {section.table} up to the horizon.",
@@ -181,12 +194,19 @@ def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.Schedule
 
 
 def _scheduled(
-    name: str, cron: str, keys: Sequence[dg.AssetKey], *, what: str, when: str, **further: Any
+    policy: Policy,
+    name: str,
+    cron: str,
+    keys: Sequence[dg.AssetKey],
+    *,
+    what: str,
+    when: str,
+    **further: Any,
 ) -> dg.ScheduleDefinition:
     """Build the schedule of a job, with the job's name, running by default."""
     return dg.ScheduleDefinition(
         name=name,
-        job=asset_job(name, keys, what),
+        job=asset_job(policy, name, keys, what),
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -196,15 +216,19 @@ def _scheduled(
 
 
 def asset_job(
-    name: str, keys: Sequence[dg.AssetKey], description: str, config: dg.RunConfig | None = None
+    policy: Policy,
+    name: str,
+    keys: Sequence[dg.AssetKey],
+    description: str,
+    config: dg.RunConfig | None = None,
 ) -> UnresolvedAssetJobDefinition:
     """Return a job that materializes assets in the process of its run."""
     return dg.define_asset_job(
         name,
-        selection=dg.AssetSelection.assets(*keys),
+        selection=dg.AssetSelection.assets(*keys).without_checks(),
         # Steps share one process: another process costs two seconds of imports.
         executor_def=dg.in_process_executor,
-        tags={"dagster/max_runtime": str(MAX_RUNTIME_S)},
+        tags=job_tags(policy),
         description=description,
         config=config,
     )

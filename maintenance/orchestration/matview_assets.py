@@ -17,7 +17,13 @@ from maintenance.orchestration.markdown import code, sql
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.naming import asset_key
 from maintenance.orchestration.pools import pool_of
-from maintenance.orchestration.subject_asset import AssetResult, belonging, placed
+from maintenance.orchestration.subject_asset import (
+    AssetResult,
+    belonging,
+    materialized,
+    placed,
+    with_asset,
+)
 from maintenance.pipeline.run import Report
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.subjects.matviews import MATVIEWS
@@ -90,10 +96,10 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
             metadata = outcome_of(report, section.name)
             if metadata is not None:
                 stock = _stock(rows.get(section.name), sizes.get(section.name))
-                yield dg.MaterializeResult(asset_key=key, metadata=stock | metadata)
+                yield materialized(key, stock | metadata)
         fail_if_stale(report, policy, names)
 
-    return view_assets(placed(policy, matviews))
+    return view_assets(placed(policy, with_asset(matviews)))
 
 
 def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:

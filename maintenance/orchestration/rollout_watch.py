@@ -22,6 +22,7 @@ EVERY_S = 300
 def rollout_watch_job(policy: Policy) -> UnresolvedAssetJobDefinition:
     """Return the job `<db>_rollout_watch`: what became of a rollout; it builds nothing."""
     return asset_job(
+        policy,
         _name(policy),
         [*_judged(policy), usage_key(policy)],
         "Judges new indexes by their use, and the workload since; builds and drops nothing. Its"

@@ -66,6 +66,23 @@ class Scheduling:
         return self.last_round is not None and now - self.last_round > INTERRUPTED
 
 
+def unkept_storage(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, name: str
+) -> Iterator[Finding]:
+    """Yield a finding if the newest night could not delete old runs from Dagster's storage.
+
+    Args:
+        instance: of Dagster.
+        check: of the asset that deletes them.
+        name: the object of the finding.
+    """
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([check])
+    evaluation = latest[check].evaluation if check in latest else None
+    if evaluation is not None and not evaluation.passed:
+        message = evaluation.description or f"{name}: old runs not deleted"
+        yield Finding(FindingKind.DAGSTER_UNKEPT, Severity.WARN, name, message)
+
+
 def read_scheduling(instance: dg.DagsterInstance, sensor: str) -> Scheduling:
     """Read the state of all schedules, and since when a sensor is evaluated."""
     known = instance.all_instigator_state()

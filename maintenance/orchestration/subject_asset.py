@@ -17,7 +17,7 @@ from maintenance.orchestration.pools import Pool, pool_of
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 
-AssetResult = dg.AssetCheckResult | dg.MaterializeResult[Any]
+AssetResult = dg.AssetCheckEvaluation | dg.MaterializeResult[Any]
 """The results of an asset: the checks first, so that they exist even if the run fails."""
 
 Describe = Callable[[Report], Metadata]
@@ -66,8 +66,40 @@ def belonging(policy: Policy) -> dict[str, Any]:
 def make_asset(
     policy: Policy, arguments: dict[str, Any], body: Callable[..., Iterator[Any]]
 ) -> dg.AssetsDefinition:
-    """Build an asset from its arguments and its body."""
-    return cast("dg.AssetsDefinition", dg.asset(**arguments)(placed(policy, body)))
+    """Build an asset from its arguments and its body.
+
+    Of an asset with checks, Dagster stores for each check that it is planned, that the step gave it
+    out, and its result. Outputs of a subset need not be given out, and jobs leave the checks out of
+    their selection, so that the result alone is stored.
+    """
+    if "check_specs" not in arguments:
+        return cast("dg.AssetsDefinition", dg.asset(**arguments)(placed(policy, body)))
+    spec = dict(arguments)
+    key, pool, checks = (spec.pop(name) for name in ("key", "pool", "check_specs"))
+    tags = spec.pop("op_tags", None)
+    made = dg.multi_asset(
+        name=key.to_python_identifier(),
+        specs=[dg.AssetSpec(key, **spec)],
+        check_specs=checks,
+        can_subset=True,
+        pool=pool,
+        op_tags=tags,
+    )
+    return made(placed(policy, with_asset(body)))
+
+
+def with_asset(body: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Return the body of an asset that refuses to run for its checks alone."""
+
+    @wraps(body)
+    def run(context: dg.AssetExecutionContext, *arguments: Any, **named: Any) -> Iterator[Any]:
+        if not context.selected_asset_keys:
+            raise dg.Failure(
+                "A check is a result of its asset: materialize the asset.", allow_retries=False
+            )
+        yield from body(context, *arguments, **named)
+
+    return run
 
 
 def placed(policy: Policy, body: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
@@ -79,6 +111,15 @@ def placed(policy: Policy, body: Callable[..., Iterator[Any]]) -> Callable[..., 
         yield from policy.placement.execute(context, whole)
 
     return run
+
+
+def materialized(key: dg.AssetKey, metadata: Metadata) -> dg.MaterializeResult[Any]:
+    """Return the result of an asset, with metadata on its materialization alone.
+
+    A result that has metadata itself is stored twice: with the output of the step too.
+    """
+    dg.AssetExecutionContext.get().add_asset_metadata(metadata, asset_key=key)
+    return dg.MaterializeResult(asset_key=key)
 
 
 @dataclass(frozen=True)
@@ -121,7 +162,7 @@ class Frame:
         yield from check_results(self.key, self.kinds, report.findings)
         fail_if_undone(report)
         shown = {**describe(), **sql_metadata(report), **cost_metadata(report)}
-        yield dg.MaterializeResult(asset_key=self.key, metadata=shown)
+        yield materialized(self.key, shown)
 
 
 def subject_asset(

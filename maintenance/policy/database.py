@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from maintenance.errors import ProblemReason
 from maintenance.policy.base import Section, as_written, refused
 from maintenance.policy.paths import MarkerFile
-from maintenance.policy.quantities import Duration, HistorySpan, Timeout, WatchInterval
+from maintenance.policy.quantities import Duration, HistorySpan, RecordSpan, Timeout, WatchInterval
 from maintenance.policy.secrets import PostgresUrl, RedisUrl, at
 from maintenance.policy.values import Cron, DatabaseName, Mode, Owner, SearchPath, Text
 
@@ -44,6 +44,13 @@ class StorePolicy(Section):
     """Role that may own the schema and its objects, besides the connecting role."""
     keep: HistorySpan = as_written("13 months")
     """Retention of the history."""
+
+
+class DagsterPolicy(Section):
+    """What Dagster recorded of the jobs of this database, in its own storage."""
+
+    keep: RecordSpan = as_written("90 days")
+    """How long ended runs are kept with their events, check results and output, and ticks."""
 
 
 class BackupPolicy(Section):

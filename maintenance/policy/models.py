@@ -13,6 +13,7 @@ from maintenance.policy.alerts import AlertsPolicy, RedisStreamSink
 from maintenance.policy.base import Fault, Section, Switched, raise_faults, refused
 from maintenance.policy.database import (
     BackupPolicy,
+    DagsterPolicy,
     DatabasePolicy,
     LocksPolicy,
     ObservePolicy,
@@ -49,6 +50,8 @@ class Policy(Section):
     """The maintained database."""
     store: StorePolicy = StorePolicy()
     """The store: history of runs, findings and alerts."""
+    dagster: Annotated[DagsterPolicy | None, Switched] = DagsterPolicy()
+    """How long Dagster keeps what it recorded of the jobs; or off."""
     backup: BackupPolicy | None = None
     """What shows that there is a recent backup, before a rollout and a retention."""
     redis: RedisPolicy | None = None

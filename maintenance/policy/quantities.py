@@ -262,6 +262,15 @@ def _read_keep(value: object) -> CalendarSpan:
     return span
 
 
+def _read_record_keep(value: object) -> CalendarSpan:
+    wanted = "a calendar length of at least 1 day, such as 90 days"
+    span = _read_span(value, wanted)
+    if span == CalendarSpan(0, 0):
+        hint = "to keep everything, write `dagster: off`"
+        raise refused(wanted, hint, reason=ProblemReason.OUT_OF_RANGE)
+    return span
+
+
 def _span(read: Callable[[object], CalendarSpan], *examples: str) -> Written:
     units = "|".join(_SPAN_UNITS)
     schema = text_schema("a length on the calendar: days, weeks, months or years", *examples)
@@ -276,6 +285,9 @@ Span = Annotated[
 
 RetentionSpan = Annotated[CalendarSpan, _span(_read_keep, "24 months", "90 days", "1 year")]
 """How long the partitions of a table are kept; at least one day."""
+
+RecordSpan = Annotated[CalendarSpan, _span(_read_record_keep, "90 days", "6 months")]
+"""How long Dagster's records are kept; at least one day."""
 
 HistorySpan = Annotated[CalendarSpan, _span(_read_keep, "13 months", "90 days", "1 year")]
 """How long the store keeps its own history; at least one day."""

@@ -73,6 +73,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/capacity",
         "learning_platform/statistics",
         "learning_platform/digest",
+        "learning_platform/dagster_storage",
         "proposals/partitions/audit_logs",
         "proposals/partition_inventory",
         "proposals/archives/audit_logs",
@@ -87,6 +88,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals/capacity",
         "proposals/statistics",
         "proposals/digest",
+        "proposals/dagster_storage",
     }
     crons = {
         "learning_platform_digest": "0 6 * * *",
@@ -126,7 +128,10 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
 def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
     names = ("lms", "nova", "unpuzzle")
     definitions = build([ROOT / "policies" / f"{name}.yaml" for name in names], NOW)
-    subjects = ("bloat", "capacity", "digest", "indexes", "index_usage", "statistics", "workload")
+    subjects = (
+        *("bloat", "capacity", "dagster_storage", "digest", "indexes", "index_usage"),
+        *("statistics", "workload"),
+    )
     assert keys(definitions) == {f"{name}/{subject}" for name in names for subject in subjects} | {
         "lms/stale_analytics",
         "lms/source/course_analytics",
@@ -158,6 +163,11 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
     }
     assert jobs(definitions) == crons.keys() | by_hand | {"nova_convert"}
     assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
+
+
+def test_storage_of_dagster_is_left_alone_where_the_policy_says_so(tmp_path: Path) -> None:
+    write_policy(tmp_path, URL, EVENTS, dagster="off")
+    assert "app/dagster_storage" not in keys(build([tmp_path], NOW))
 
 
 def test_folder_of_policies_gives_what_each_of_its_policies_gives() -> None:
@@ -196,8 +206,10 @@ def test_assets_are_grouped_tagged_and_described(definitions: dg.Definitions) ->
         "app/partitions/audit_log_911b8c",
         "app/partition_inventory",
         "app/digest",
+        "app/dagster_storage",
     }
     assert found.pop("app/digest").group_name == "digest"
+    assert found.pop("app/dagster_storage").group_name == "health"
     for spec in found.values():
         assert spec.group_name == GROUP
         assert spec.tags["database"] == "app"
@@ -232,7 +244,10 @@ def test_table_assets_are_backfilled_in_one_run(definitions: dg.Definitions) -> 
     policies = {
         key.to_user_string(): found.get(key).backfill_policy for key in found.get_all_asset_keys()
     }
-    assert {policies.pop(f"app/{whole}") for whole in ("partition_inventory", "digest")} == {None}
+    assert {
+        policies.pop(f"app/{whole}")
+        for whole in ("partition_inventory", "digest", "dagster_storage")
+    } == {None}
     assert set(policies.values()) == {dg.BackfillPolicy.single_run()}
 
 
@@ -242,7 +257,7 @@ def test_inventory_has_a_check_for_every_finding(definitions: dg.Definitions) ->
     kinds = PARTITIONS.finding_kinds | CONVERSION.finding_kinds
     assert found == {kind.value for kind in kinds}
     others = {check.name for check in checks} - found
-    assert others == {"nothing_to_worry_about"}
+    assert others == {"nothing_to_worry_about", "dagster_unkept"}
 
 
 def test_each_table_has_a_monthly_job_and_a_database_one_nightly(
@@ -281,7 +296,7 @@ def test_policy_without_sections_gives_what_only_looks(tmp_path: Path) -> None:
     (tmp_path / "app.yaml").write_text(url)
     definitions = build([tmp_path], NOW)
     health = {"app/index_usage", "app/bloat", "app/workload", "app/capacity"}
-    assert health <= keys(definitions) <= {*health, "app/digest"}
+    assert health <= keys(definitions) <= {*health, "app/digest", "app/dagster_storage"}
     (tmp_path / "app.yaml").write_text(url + "bloat: off\nindexes: off\n")
     assert keys(build([tmp_path], NOW)) & health == {"app/workload", "app/capacity"}
 
@@ -310,7 +325,7 @@ def test_hostile_table_names_give_distinct_valid_keys(
     write_policy(tmp_path, URL, *sections)
     definitions = build([tmp_path], NOW)
     made = keys(definitions)
-    assert len(made) == len(tables) + 2
+    assert len(made) == len(tables) + 3
     assert [key for key in made if not re.fullmatch(r"[A-Za-z0-9_/]+", key)] == []
     folded = Counter(key.lower() for key in made)
     alike = {key for key in made if folded[key.lower()] > 1}
@@ -330,6 +345,7 @@ def test_broken_policy_shows_itself_and_unloads_no_other(tmp_path: Path) -> None
         "app/partitions/events",
         "app/partition_inventory",
         "app/digest",
+        "app/dagster_storage",
         "broken/broken_policy",
     }
     description = specs(definitions)["broken/broken_policy"].description or ""
@@ -367,7 +383,7 @@ def test_broken_policies_of_like_names_spoil_nothing(tmp_path: Path, names: list
         path.parent.mkdir(exist_ok=True)
         path.write_text("nothing: here\n")
     definitions = build([good, *(tmp_path / name for name in names)], NOW)
-    assert len(keys(definitions)) == 3 + len(names)
+    assert len(keys(definitions)) == 4 + len(names)
     scheduled = {"app_nightly", "app_digest", "app_monthly_partitions"}
     by_hand = {"app_pause"} | alert_jobs_of("app") | table_jobs_of("app")
     assert jobs(definitions) == scheduled | by_hand
@@ -380,6 +396,7 @@ def test_second_policy_of_a_name_is_broken_and_the_first_stays(tmp_path: Path) -
         "app/partitions/events",
         "app/partition_inventory",
         "app/digest",
+        "app/dagster_storage",
         "second/broken_policy",
     }
 

@@ -132,7 +132,7 @@ def test_jobs_of_a_changed_component_run_beside_the_hosts_executor_and_io_manage
     inventory = dg.AssetKey(["ops", "app", "partition_inventory"])
     assert instance.get_latest_materialization_event(inventory) is not None
     logged = [entry.user_message for entry in instance.all_logs(result.run_id)]
-    assert logged.count("watched by the project") == 1
+    assert logged.count("watched by the project") == 2  # the inventory, and Dagster's storage
     partitions = dg.AssetKey(["ops", "app", "partitions", "events"])
     ((n_children,),) = database.execute(CHILDREN)
     assert len(instance.get_materialized_partitions(partitions)) == n_children == 4

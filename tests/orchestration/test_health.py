@@ -54,10 +54,11 @@ def test_policy_with_the_sections_gives_assets_checks_and_a_sensor(tmp_path: Pat
     write_policy(tmp_path, URL, bloat={}, workload={})
     definitions = build([tmp_path])
     keys = {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
-    assert keys == {"app/bloat", "app/workload", "app/capacity", "app/digest"}
+    observed = {"app/bloat", "app/workload", "app/capacity"}
+    assert keys == {*observed, "app/digest", "app/dagster_storage"}
     found = definitions.resolve_asset_graph().asset_check_keys
     subjects = (BLOAT, WORKLOAD, CAPACITY)
-    assert len(found) == sum(len(subject.finding_kinds) for subject in subjects) + 1
+    assert len(found) == sum(len(subject.finding_kinds) for subject in subjects) + 2
     repository = definitions.get_repository_def()
     assert {sensor.name for sensor in repository.sensor_defs} >= {"app_bloat"}
     assert {schedule.name for schedule in repository.schedule_defs} == {

@@ -1,42 +1,17 @@
 """dagster.yaml as it is shipped, on a real PostgreSQL server."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
-from psycopg.conninfo import conninfo_to_dict
 
 from maintenance.orchestration.build import build
 from tests.builders import ROOT, Database
+from tests.orchestration.conftest import VARIABLES
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 
 pytestmark = pytest.mark.pg("== 18")
-
-VARIABLES = {
-    "DAGSTER_PG_USERNAME": "user",
-    "DAGSTER_PG_PASSWORD": "password",
-    "DAGSTER_PG_HOST": "host",
-    "DAGSTER_PG_PORT": "port",
-    "DAGSTER_PG_DB": "dbname",
-}
-
-
-@pytest.fixture
-def shipped(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dg.DagsterInstance]:
-    """The instance that dagster.yaml describes, its storage in this test's database."""
-    parts = conninfo_to_dict(database.url)
-    for variable, part in VARIABLES.items():
-        monkeypatch.setenv(variable, str(parts[part]))
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(ROOT / "dagster.yaml", home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance
 
 
 def test_nightly_job_runs_with_its_storage_in_postgresql(

@@ -130,7 +130,7 @@ def test_views_of_one_cron_share_a_job_and_others_go_with_the_night(tmp_path: Pa
         }
         for name in ("app_refresh_hourly_at_00", "app_refresh_daily_at_0230", "app_nightly")
     }
-    assert list(chosen.values()) == [{"a", "b"}, {"c"}, {"d"}]
+    assert list(chosen.values()) == [{"a", "b"}, {"c"}, {"d", "dagster_storage"}]
     schedules = definitions.get_repository_def().schedule_defs
     crons = {schedule.name: schedule.cron_schedule for schedule in schedules}
     assert crons["app_refresh_hourly_at_00"] == "0 * * * *"

@@ -209,6 +209,16 @@ def test_nothing_wrong_is_all_green(events: Database, dagster: Dagster) -> None:
     assert {check.description for check in checks(result).values()} == {"no findings"}
 
 
+def test_check_alone_changes_nothing(events: Database, dagster: Dagster) -> None:
+    dagster.policy(events.url)
+    job = build([dagster.folder]).resolve_implicit_global_asset_job_def()
+    check = dg.AssetCheckKey(INVENTORY_KEY, "partition_gap")
+    alone = job.get_subset(asset_selection=set(), asset_check_selection={check})
+    result = alone.execute_in_process(instance=dagster.instance, raise_on_error=False)
+    assert "materialize the asset" in said(result)
+    assert events.execute(CHILDREN) == []
+
+
 def test_findings_are_red_where_they_stand_with_value_and_threshold(
     events: Database, dagster: Dagster
 ) -> None:
