@@ -20,6 +20,7 @@ from benchmarks.outcomes import Benchmark
 from benchmarks.pool_alert import PoolAlert
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
+from benchmarks.unnamed_tables import UnnamedTables
 from benchmarks.view_speedup import ViewSpeedup
 from benchmarks.watch import Watch, WatchDaemon
 from benchmarks.writer_stall import WriterStall
@@ -40,6 +41,7 @@ STATED: Mapping[str, Benchmark] = {
     "view_speedup": ViewSpeedup(),
     "bloat_estimates": BloatEstimates(),
     "health": Health(),
+    "unnamed_tables": UnnamedTables(),
     "index_advice": IndexAdvice(),
     "declared_indexes": DeclaredIndexes(),
     "index_rollout": IndexRollout(),
@@ -78,6 +80,7 @@ QUICK: Mapping[str, Benchmark] = {
     "view_speedup": ViewSpeedup(n_rows=50_000, rounds=1),
     "bloat_estimates": BloatEstimates(n_rows=3_000, page=None),
     "health": Health(n_tables=1_000, rounds=1),
+    "unnamed_tables": UnnamedTables(n_tables=5, rounds=1),
     "index_advice": IndexAdvice(n_tables=250, rounds=1),
     "declared_indexes": DeclaredIndexes(n_tables=100, rounds=3),
     "index_rollout": IndexRollout(n_rows=20_000, n_indexes=5, rounds=1),
