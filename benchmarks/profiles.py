@@ -17,6 +17,7 @@ from benchmarks.linearity import Linearity
 from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark
+from benchmarks.plan_process import PlanProcess
 from benchmarks.pool_alert import PoolAlert
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
@@ -27,6 +28,7 @@ from benchmarks.writer_stall import WriterStall
 
 STATED: Mapping[str, Benchmark] = {
     "nothing_to_do": NothingToDo(),
+    "plan_process": PlanProcess(),
     "create_partitions": CreatePartitions(),
     "drop_expired": DropExpired(),
     "writer_stall": WriterStall(),
@@ -66,6 +68,7 @@ LONG: Mapping[str, Benchmark] = {
 
 QUICK: Mapping[str, Benchmark] = {
     "nothing_to_do": NothingToDo(n_tables=20, n_months=60, rounds=3),
+    "plan_process": PlanProcess(rounds=1),
     "create_partitions": CreatePartitions(n_tables=20, rounds=1),
     "drop_expired": DropExpired(n_tables=4, n_expired=20, rounds=1),
     "writer_stall": WriterStall(read_s=0, rounds=1),
