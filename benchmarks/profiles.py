@@ -18,15 +18,18 @@ from benchmarks.linearity import Linearity
 from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark
+from benchmarks.plan_process import PlanProcess
 from benchmarks.pool_alert import PoolAlert
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
+from benchmarks.unnamed_tables import UnnamedTables
 from benchmarks.view_speedup import ViewSpeedup
 from benchmarks.watch import Watch, WatchDaemon
 from benchmarks.writer_stall import WriterStall
 
 STATED: Mapping[str, Benchmark] = {
     "nothing_to_do": NothingToDo(),
+    "plan_process": PlanProcess(),
     "create_partitions": CreatePartitions(),
     "drop_expired": DropExpired(),
     "writer_stall": WriterStall(),
@@ -41,6 +44,7 @@ STATED: Mapping[str, Benchmark] = {
     "view_speedup": ViewSpeedup(),
     "bloat_estimates": BloatEstimates(),
     "health": Health(),
+    "unnamed_tables": UnnamedTables(),
     "index_advice": IndexAdvice(),
     "declared_indexes": DeclaredIndexes(),
     "index_rollout": IndexRollout(),
@@ -66,6 +70,7 @@ LONG: Mapping[str, Benchmark] = {
 
 QUICK: Mapping[str, Benchmark] = {
     "nothing_to_do": NothingToDo(n_tables=20, n_months=60, rounds=3),
+    "plan_process": PlanProcess(rounds=1),
     "create_partitions": CreatePartitions(n_tables=20, rounds=1),
     "drop_expired": DropExpired(n_tables=4, n_expired=20, rounds=1),
     "writer_stall": WriterStall(read_s=0, rounds=1),
@@ -80,6 +85,7 @@ QUICK: Mapping[str, Benchmark] = {
     "view_speedup": ViewSpeedup(n_rows=50_000, rounds=1),
     "bloat_estimates": BloatEstimates(n_rows=3_000, page=None),
     "health": Health(n_tables=1_000, rounds=1),
+    "unnamed_tables": UnnamedTables(n_tables=5, rounds=1),
     "index_advice": IndexAdvice(n_tables=250, rounds=1),
     "declared_indexes": DeclaredIndexes(n_tables=100, rounds=3),
     "index_rollout": IndexRollout(n_rows=20_000, n_indexes=5, rounds=1),

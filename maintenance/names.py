@@ -18,6 +18,24 @@ _PART = re.compile(
 )
 """An identifier as the server's lexer reads it, where every non-ASCII character is a letter."""
 
+_KEYWORDS = """
+all analyse analyze and any array as asc asymmetric authorization between bigint binary bit
+boolean both case cast char character check coalesce collate collation column concurrently
+constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user dec decimal default deferrable desc distinct do else end except
+exists extract false fetch float for foreign freeze from full grant greatest group grouping having
+ilike in initially inner inout int integer intersect interval into is isnull join json json_array
+json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize
+json_table json_value lateral leading least left like limit localtime localtimestamp merge_action
+national natural nchar none normalize not notnull null nullif numeric offset on only or order out
+outer overlaps overlay placing position precision primary real references returning right row
+select session_user setof similar smallint some substring symmetric system_user table tablesample
+then time timestamp to trailing treat trim true union unique user using values varchar variadic
+verbose when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest
+xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
+"""
+QUOTED_KEYWORDS = frozenset(_KEYWORDS.split())
+"""All keywords but the unreserved ones. The parser's library has them too, but is slow to load."""
 
 _HELPER = re.compile(r'(?:\A|\.)"?maintenance_(?:(?:drain|convert)_[0-9]+|restore|rebuild)_')
 
@@ -42,15 +60,6 @@ class QualifiedName(NamedTuple):
 
 
 @cache
-def _quoted_keywords() -> frozenset[str]:
-    from pglast import keywords  # noqa: PLC0415 - a tenth of a second, needed late or never
-
-    return frozenset(
-        keywords.RESERVED_KEYWORDS | keywords.COL_NAME_KEYWORDS | keywords.TYPE_FUNC_NAME_KEYWORDS
-    )
-
-
-@cache
 def quote(identifier: str) -> str:
     """Quote an identifier as the server's `quote_ident` does; the only quoting function.
 
@@ -59,7 +68,7 @@ def quote(identifier: str) -> str:
     """
     if not identifier or "\0" in identifier:
         raise ValueError(f"not a PostgreSQL name: {identifier!r}")
-    if _PLAIN.match(identifier) and identifier not in _quoted_keywords():
+    if _PLAIN.match(identifier) and identifier not in QUOTED_KEYWORDS:
         return identifier
     return '"' + identifier.replace('"', '""') + '"'
 

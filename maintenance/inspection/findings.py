@@ -9,9 +9,8 @@ from maintenance.engine.findings import CAPACITY, PARTITIONS, Finding, FindingKi
 from maintenance.formatting import counted_noun, listed
 from maintenance.inspection.conversions import CONVERSION
 from maintenance.inspection.key_calendar import Unknown, calendar_of, share, zone_named
-from maintenance.inspection.models import Entry, Subject
+from maintenance.inspection.models import Entry, Subject, UnnamedTable
 from maintenance.inspection.name_inference import NEWEST, Name, infer_template
-from maintenance.inspection.partitions import ENDED
 from maintenance.inspection.policy_text import scalar
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import PAST, types_of
@@ -24,22 +23,21 @@ SOON = timedelta(days=31)
 
 SHOWN = 5
 
-_NOT_IN_USE = (ENDED,)
 
-
-def not_in_policy(database: str, entries: Sequence[Entry], now: datetime) -> Finding | None:
+def not_in_policy(
+    database: str, tables: Sequence[UnnamedTable], further: Sequence[Entry], now: datetime
+) -> Finding | None:
     """Return the finding on objects that no section of a policy names; None without any.
 
     Args:
         database: its name in the policy.
-        entries: the sections that could be proposed for them.
+        tables: the partitioned tables that a section could name.
+        further: the sections that could be proposed for views, and for tables to convert.
         now: aware.
     """
-    found = [entry for entry in entries if entry.reason not in _NOT_IN_USE]
-    views = [entry for entry in found if entry.subject is Subject.MATVIEWS]
-    tables = [entry for entry in found if entry.subject is Subject.PARTITIONS]
-    convertible = [entry for entry in tables if entry.reason == CONVERSION]
-    partitioned = [entry for entry in tables if entry.reason != CONVERSION]
+    partitioned = [table for table in tables if not table.has_ended]
+    views = [entry for entry in further if entry.subject is Subject.MATVIEWS]
+    convertible = [entry for entry in further if entry.reason == CONVERSION]
     counts = [
         counted_noun(len(some), noun)
         for some, noun in (
@@ -51,7 +49,7 @@ def not_in_policy(database: str, entries: Sequence[Entry], now: datetime) -> Fin
     ]
     if not counts:
         return None
-    ends = {str(e.relation): e.ends for e in partitioned if e.ends is not None}
+    ends = {str(t.relation): t.ends for t in partitioned if t.ends is not None}
     soon = {name: end for name, end in ends.items() if end < now + SOON}
     return Finding(
         FindingKind.NOT_IN_POLICY,
@@ -59,7 +57,7 @@ def not_in_policy(database: str, entries: Sequence[Entry], now: datetime) -> Fin
         database,
         f"{database}: no section names {', '.join(counts)}{_ending(soon)}."
         " Run maintenance init, which proposes their sections",
-        value=len(found),
+        value=len(partitioned) + len(views) + len(convertible),
         threshold=0,
         data={
             "partitioned": _names(partitioned),
@@ -71,35 +69,34 @@ def not_in_policy(database: str, entries: Sequence[Entry], now: datetime) -> Fin
     )
 
 
-def partitions_ending(entries: Sequence[Entry], now: datetime) -> Iterator[Finding]:
+def partitions_ending(tables: Sequence[UnnamedTable], now: datetime) -> Iterator[Finding]:
     """Yield a finding for each table whose newest partition ends soon, if no section names it.
 
     Tables of days get theirs a day ahead, others a week: who makes them later is late.
 
     Args:
-        entries: the sections that could be proposed for them.
+        tables: the partitioned tables that a section could name.
         now: aware.
     """
-    for entry in entries:
-        if entry.ends is None or entry.reason in _NOT_IN_USE:
+    for table in tables:
+        if table.ends is None or table.has_ended:
             continue
-        settings = {setting.key: setting.value for setting in entry.settings}
-        ahead = timedelta(days=1 if settings["interval"] == Interval.DAY else 7)
-        left = entry.ends - now
+        ahead = timedelta(days=1 if table.interval is Interval.DAY else 7)
+        left = table.ends - now
         if left > ahead:
             continue
-        name, days = str(entry.relation), left / timedelta(days=1)
+        name, days = str(table.relation), left / timedelta(days=1)
         when = "have no partition since" if days <= 0 else "have no partition from"
         yield Finding(
             FindingKind.PARTITIONS_ENDING,
             Severity.ERROR if left < ahead / 7 else Severity.WARN,
             name,
-            f"{name}: rows {when} {entry.ends:%Y-%m-%d %H:%M} UTC, and no section of the policy"
+            f"{name}: rows {when} {table.ends:%Y-%m-%d %H:%M} UTC, and no section of the policy"
             " names the table: inserts fail. Create the next partition, or run maintenance init,"
             " which proposes a section",
             value=round(days, 2),
             threshold=ahead.days,
-            data={"ends": entry.ends.isoformat()},
+            data={"ends": table.ends.isoformat()},
             subject=CAPACITY,
         )
 
@@ -111,8 +108,8 @@ def _ending(soon: Mapping[str, datetime]) -> str:
     return f"; partitions end soon: {listed(told, SHOWN)}"
 
 
-def _names(entries: Sequence[Entry]) -> list[str]:
-    return [str(entry.relation) for entry in entries]
+def _names(found: Sequence[Entry | UnnamedTable]) -> list[str]:
+    return [str(each.relation) for each in found]
 
 
 def names_differ(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:

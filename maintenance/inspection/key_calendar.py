@@ -1,10 +1,11 @@
 """Infers from the bounds of partitions how the key stores time, the interval and the time zone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from functools import cache
-from typing import NamedTuple
+from functools import cache, lru_cache, partial
+from itertools import chain
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from maintenance.catalog.models import DEFAULT_BOUND, Partition
@@ -94,11 +95,30 @@ class Dated(NamedTuple):
     partition: Partition
 
 
+class NewestPeriod(NamedTuple):
+    """The period that a table's newest partition is.
+
+    Attributes:
+        encoding: how the key stores time.
+        period: with its interval.
+        zone: one at whose midnights it begins and ends; others may fit older partitions better.
+        is_wall_clock: whether the key has no zone, so that the bounds say nothing of it.
+    """
+
+    encoding: KeyEncoding
+    period: Period
+    zone: ZoneInfo
+    is_wall_clock: bool
+
+
 class Unknown(NamedTuple):
     """Why the bounds can't be understood: words, and a short code."""
 
     text: str
     reason: str
+
+
+_Read = TypeVar("_Read", KeyCalendar, NewestPeriod)
 
 
 def calendar_of(
@@ -113,23 +133,44 @@ def calendar_of(
             midnights the bounds are.
         now: aware.
     """
+    return _by_its_encoding(partitions, column_type, now, partial(_read_all, usual_zone))
+
+
+def newest_period(
+    partitions: Sequence[Partition], column_type: str, usual_zone: str, now: datetime
+) -> NewestPeriod | Unknown:
+    """Infer only which period the newest partition is, for the arguments of `calendar_of`.
+
+    Both know the encoding and the interval of the same tables. This one compares no zones over the
+    older partitions, which is nearly all of the work.
+    """
+    return _by_its_encoding(partitions, column_type, now, partial(_read_newest, usual_zone))
+
+
+def _by_its_encoding(
+    partitions: Sequence[Partition],
+    column_type: str,
+    now: datetime,
+    read: Callable[[Sequence[Span], KeyCodec], _Read | Unknown],
+) -> _Read | Unknown:
+    """Read the bounds by the only encoding that makes periods of them."""
     bounds = [p for p in partitions if p.bound not in (None, DEFAULT_BOUND)]
     if not bounds:
         return Unknown("it has no partition with bounds yet", "no_partitions")
     encodings = _encodings(column_type)
     if not encodings:
         return Unknown(f"its key has type {column_type}, which holds no time", "type")
-    found: list[KeyCalendar] = []
+    found: list[_Read] = []
     doubts: list[Unknown] = []
     for encoding in encodings:
         spans = _spans(bounds, encoding, column_type, now)
         if spans is None:
             continue
-        read = _read(spans, KeyCodec(encoding, column_type, UTC_ZONE), usual_zone)
-        if isinstance(read, KeyCalendar):
-            found.append(read)
+        reading = _bounded(spans, KeyCodec(encoding, column_type, UTC_ZONE), read)
+        if not isinstance(reading, Unknown):
+            found.append(reading)
         elif not isinstance(encoding, Snowflake):  # by which every number is some time
-            doubts.append(read)
+            doubts.append(reading)
     if len(found) == 1:
         return found[0]
     if found:
@@ -152,46 +193,81 @@ def _spans(
 
     A bound that stands for none, such as the year 9999, is returned as `PAST` or `FUTURE`.
     """
-    codec = KeyCodec(encoding, column_type, UTC_ZONE)
     is_native = encoding is Encoding.NATIVE
     first, last = (
         (_NATIVE_FROM, _NATIVE_TO) if is_native else (_PLAUSIBLE_FROM, now + _PLAUSIBLE_AHEAD)
     )
+    read = _ends_reader(KeyCodec(encoding, column_type, UTC_ZONE))
     spans: list[Span] = []
     for partition in partitions:
         try:
-            literals = bound_literals(partition.bound or "")
-            lower, upper = map(codec.moment, literals)
+            lower, upper, least, most = read(partition.bound or "")
         except ValueError:
             return None
-        ends = [e for e, text in zip((lower, upper), literals, strict=True) if text not in _OPEN]
-        is_plausible = all(first <= end < last for end in ends)
-        if lower >= upper or not (is_plausible or is_native):
+        if lower >= upper or not (is_native or first <= least <= most < last):
             return None
         lower = lower if first <= lower < last else PAST
         spans.append(Span(lower, upper if first <= upper < last else FUTURE, partition))
     return sorted(spans, key=lambda span: span.lower)
 
 
-def _read(spans: Sequence[Span], codec: KeyCodec, usual_zone: str) -> KeyCalendar | Unknown:
-    """Find the interval and the zone by which most partitions, and the newest, are periods."""
+class _Ends(NamedTuple):
+    """A range as positions, and the first and last of its bounds that are written as times."""
+
+    lower: datetime
+    upper: datetime
+    least: datetime
+    most: datetime
+
+
+@cache
+def _ends_reader(codec: KeyCodec) -> Callable[[str], _Ends]:
+    @cache  # months recur in every table of a database
+    def read(bound: str) -> _Ends:
+        literals = bound_literals(bound)
+        ends = lower, upper = codec.moment(literals[0]), codec.moment(literals[1])
+        written = [end for end, text in zip(ends, literals, strict=True) if text not in _OPEN]
+        written = written or [_PLAUSIBLE_FROM]
+        return _Ends(lower, upper, min(written), max(written))
+
+    return read
+
+
+def _bounded(
+    spans: Sequence[Span],
+    codec: KeyCodec,
+    read: Callable[[Sequence[Span], KeyCodec], _Read | Unknown],
+) -> _Read | Unknown:
     bounded = [span for span in spans if span.lower != PAST and span.upper != FUTURE]
     if not bounded:
         return Unknown("none of its partitions has two bounds", "unbounded")
-    zones = [UTC_ZONE] if codec.is_wall_clock else _zones(bounded[-1], usual_zone)
-    intervals = [each for each in Interval if each in intervals_of(codec.encoding)]
+    return read(bounded, codec)
+
+
+def _read_newest(
+    usual_zone: str, bounded: Sequence[Span], codec: KeyCodec
+) -> NewestPeriod | Unknown:
+    """Find the interval of which the newest partition is a period."""
+    newest = bounded[-1]
+    found = _first_fitting(newest.lower, newest.upper, codec, usual_zone)
+    if found is None:
+        return _of_no_interval(newest)
+    zone, period = found
+    return NewestPeriod(codec.encoding, period, zone, codec.is_wall_clock)
+
+
+def _read_all(usual_zone: str, bounded: Sequence[Span], codec: KeyCodec) -> KeyCalendar | Unknown:
+    """Find the interval and the zone by which most partitions, and the newest, are periods."""
     readings = [
-        reading
-        for zone in zones
-        for interval in intervals
-        if (reading := _Reading.of(bounded[-_COMPARED:], interval, zone)) is not None
+        _Reading.of(bounded[-_COMPARED:], period.interval, zone)
+        for zone, period in _fitting(bounded[-1].lower, bounded[-1].upper, codec, usual_zone)
     ]
     if not readings:
         return _of_no_interval(bounded[-1])
     most = max(len(reading.periods) for reading in readings)
     best = [reading for reading in readings if len(reading.periods) == most]
     chosen, same, others = _choose(best, usual_zone)
-    chosen = _Reading.of(bounded, chosen.interval, chosen.zone) or chosen
+    chosen = _Reading.of(bounded, chosen.interval, chosen.zone)
     return KeyCalendar(
         encoding=codec.encoding,
         interval=chosen.interval,
@@ -212,18 +288,16 @@ class _Reading(NamedTuple):
     periods: tuple[Dated, ...]
 
     @classmethod
-    def of(cls, spans: Sequence[Span], interval: Interval, zone: ZoneInfo) -> "_Reading | None":
-        """Read partitions; None if the newest is no period."""
-        newest = _period(spans[-1], interval, zone)
-        if newest is None:
-            return None
-        dated = ((_period(span, interval, zone), span.partition) for span in spans)
-        return cls(interval, zone, tuple(Dated(p, each) for p, each in dated if p is not None))
+    def of(cls, spans: Sequence[Span], interval: Interval, zone: ZoneInfo) -> "_Reading":
+        """Read partitions."""
+        dated = ((_period(span.lower, span.upper, interval, zone), span) for span in spans)
+        periods = (Dated(period, span.partition) for period, span in dated if period is not None)
+        return cls(interval, zone, tuple(periods))
 
 
-def _period(span: Span, interval: Interval, zone: ZoneInfo) -> Period | None:
-    period = period_at(span.lower, interval, zone)
-    return period if period.bounds(zone) == (span.lower, span.upper) else None
+def _period(lower: datetime, upper: datetime, interval: Interval, zone: ZoneInfo) -> Period | None:
+    period = period_at(lower, interval, zone)
+    return period if period.bounds(zone) == (lower, upper) else None
 
 
 def _of_no_interval(newest: Span) -> Unknown:
@@ -237,15 +311,37 @@ def _of_no_interval(newest: Span) -> Unknown:
     return Unknown(text, "interval")
 
 
-def _zones(newest: Span, usual_zone: str) -> list[ZoneInfo]:
-    """Return the zones in which a partition begins and ends at midnight, the usual ones first."""
-    names = dict.fromkeys((usual_zone, "UTC", *_USUAL, *sorted(_area_zones())))
-    return [
-        zone
-        for name in names
-        if (zone := zone_named(name)) is not None
-        and all(_is_midnight(end, zone) for end in (newest.lower, newest.upper))
-    ]
+@lru_cache(maxsize=1024)  # the newest month is that of many tables
+def _first_fitting(
+    lower: datetime, upper: datetime, codec: KeyCodec, usual_zone: str
+) -> tuple[ZoneInfo, Period] | None:
+    return next(_fitting(lower, upper, codec, usual_zone), None)
+
+
+def _fitting(
+    lower: datetime, upper: datetime, codec: KeyCodec, usual_zone: str
+) -> Iterator[tuple[ZoneInfo, Period]]:
+    """Yield the zones in which a range is a period, the usual ones first, with the period."""
+    intervals = [each for each in Interval if each in intervals_of(codec.encoding)]
+    zones = [UTC_ZONE] if codec.is_wall_clock else _zones(lower, upper, usual_zone)
+    for zone in zones:
+        for interval in intervals:
+            period = _period(lower, upper, interval, zone)
+            if period is not None:
+                yield zone, period
+
+
+def _zones(lower: datetime, upper: datetime, usual_zone: str) -> Iterator[ZoneInfo]:
+    """Yield the zones in which a range begins and ends at midnight, the usual ones first.
+
+    To read all others takes longer than all else in a short run.
+    """
+    usual = dict.fromkeys((usual_zone, "UTC", *_USUAL))
+    others = (name for name in _area_zones() if name not in usual)
+    for name in chain(usual, others):
+        zone = zone_named(name)
+        if zone is not None and _is_midnight(lower, zone) and _is_midnight(upper, zone):
+            yield zone
 
 
 def _is_midnight(moment: datetime, zone: ZoneInfo) -> bool:
@@ -253,9 +349,14 @@ def _is_midnight(moment: datetime, zone: ZoneInfo) -> bool:
     return moment.astimezone(zone).time() <= time(1)
 
 
+def _area_zones() -> Iterator[str]:
+    """Yield the names, which are listed only when the first is wanted."""
+    yield from _sorted_area_zones()
+
+
 @cache
-def _area_zones() -> frozenset[str]:
-    return frozenset(name for name in available_timezones() if name.startswith(_AREAS))
+def _sorted_area_zones() -> Sequence[str]:
+    return sorted(name for name in available_timezones() if name.startswith(_AREAS))
 
 
 @cache

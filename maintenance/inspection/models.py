@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from maintenance.catalog.models import Snapshot
 from maintenance.catalog.partman import Partman
 from maintenance.names import QualifiedName
+from maintenance.periods import Interval
 
 
 class Subject(StrEnum):
@@ -67,6 +68,22 @@ class Entry:
     def values(self) -> dict[str, Any]:
         """The settings that apply as data of a policy."""
         return {setting.key: setting.value for setting in self.settings if setting.applies}
+
+
+class UnnamedTable(NamedTuple):
+    """A table partitioned by time that no section names.
+
+    Attributes:
+        interval: of its newest partition.
+        ends: the moment from which rows have no partition, if there is one and no other program
+            is known to make further ones.
+        has_ended: whether it seems to be out of use.
+    """
+
+    relation: QualifiedName
+    interval: Interval
+    ends: datetime | None
+    has_ended: bool
 
 
 class LeftOut(NamedTuple):

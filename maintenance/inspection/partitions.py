@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from maintenance.catalog.models import Column, Snapshot, Table
+from maintenance.catalog.models import Column, Partition, Snapshot, Table
 from maintenance.catalog.partman import PartmanTable
 from maintenance.formatting import listed
 from maintenance.inspection.adoption import Adopted, notes_of, settings_of
@@ -19,17 +19,26 @@ from maintenance.inspection.key_calendar import (
     KeyCalendar,
     Unknown,
     calendar_of,
+    newest_period,
     share,
     zone_named,
 )
-from maintenance.inspection.models import Entry, Inventory, LeftOut, Partitioned, Setting, Subject
+from maintenance.inspection.models import (
+    Entry,
+    Inventory,
+    LeftOut,
+    Partitioned,
+    Setting,
+    Subject,
+    UnnamedTable,
+)
 from maintenance.inspection.name_inference import Name, Template, infer_template
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import FUTURE, Encoding, KeyCodec, KeyEncoding, Snowflake
 from maintenance.partition_set.bounds import Coverage, coverage_of
 from maintenance.partition_set.expected import current_period
 from maintenance.partition_set.plausibility import mismatch
-from maintenance.periods import Interval
+from maintenance.periods import Interval, Period
 from maintenance.policy import PartitionPolicy
 from maintenance.policy.partitions import collisions
 
@@ -69,7 +78,67 @@ def propose_partitions(inventory: Inventory, now: datetime) -> Iterator[Proposal
         yield proposed
 
 
+def unnamed_tables(inventory: Inventory, now: datetime) -> Iterator[UnnamedTable | LeftOut]:
+    """Yield until when rows have a partition of each table that could get an entry, or why none.
+
+    Args:
+        inventory: of the tables that no section names.
+        now: aware.
+    """
+    for each in inventory.partitioned:
+        read = _read(each, inventory)
+        yield read if isinstance(read, LeftOut) else _unnamed(*read, inventory, now)
+
+
+def _unnamed(
+    table: Table, column: Column, inventory: Inventory, now: datetime
+) -> UnnamedTable | LeftOut:
+    newest = newest_period(_attached(table), column.type, inventory.time_zone, now)
+    if isinstance(newest, Unknown):
+        return _left_out(table.relation, newest.text, newest.reason)
+    partman = inventory.partman.tables.get(table.relation)
+    server = zone_named(inventory.time_zone) or UTC_ZONE
+    of_key = server if partman is not None else UTC_ZONE
+    policy = _policy(
+        {
+            "table": str(table.relation),
+            "column": column.name,
+            "encoding": written_encoding(newest.encoding),
+            "interval": newest.period.interval.value,
+            "time_zone": (of_key if newest.is_wall_clock else newest.zone).key,
+        }
+    )
+    if isinstance(policy, str):
+        return _left_out(table.relation, f"no section fits: {policy}", "refused")
+    codec = KeyCodec(policy.encoding, column.type, policy.time_zone)
+    ends = _end(coverage_of(table.partitions, codec), codec, now)
+    return UnnamedTable(
+        relation=table.relation,
+        interval=policy.interval,
+        ends=_unless_automatic(ends, partman),
+        has_ended=_has_ended(policy, ends, newest.period, now),
+    )
+
+
 def _propose(found: Partitioned, inventory: Inventory, now: datetime) -> Proposal:
+    read = _read(found, inventory)
+    if isinstance(read, LeftOut):
+        return read
+    table, column = read
+    calendar = calendar_of(_attached(table), column.type, inventory.time_zone, now)
+    if isinstance(calendar, Unknown):
+        return _left_out(table.relation, calendar.text, calendar.reason)
+    found_names = [Name(each.partition.relation.name, each.period) for each in calendar.periods]
+    template = infer_template(table.relation.name, found_names)
+    return _entry(_Found(table, column, calendar, template, inventory, now))
+
+
+def _attached(table: Table) -> list[Partition]:
+    return [each for each in table.partitions if not each.detach_pending]
+
+
+def _read(found: Partitioned, inventory: Inventory) -> tuple[Table, Column] | LeftOut:
+    """Return a table with its key, or why a policy can't name it."""
     relation, snapshot = found.relation, inventory.snapshot
     if str(relation) in inventory.undecodable:
         return _left_out(relation, "its name is not valid UTF-8; rename it", "undecodable")
@@ -87,13 +156,7 @@ def _propose(found: Partitioned, inventory: Inventory, now: datetime) -> Proposa
         key = found.key or "several columns or an expression"
         text = f"is partitioned by {key}; a policy needs RANGE of one column"
         return _left_out(relation, text, "key")
-    attached = [each for each in table.partitions if not each.detach_pending]
-    calendar = calendar_of(attached, known.type, inventory.time_zone, now)
-    if isinstance(calendar, Unknown):
-        return _left_out(relation, calendar.text, calendar.reason)
-    found_names = [Name(each.partition.relation.name, each.period) for each in calendar.periods]
-    template = infer_template(relation.name, found_names)
-    return _entry(_Found(table, known, calendar, template, inventory, now))
+    return table, known
 
 
 class _Found(NamedTuple):
@@ -190,8 +253,12 @@ def _entry(found: _Found) -> Proposal:
         notes=tuple(notes),
         obstacle=obstacle,
         reason=reason,
-        ends=None if found.partman is not None and found.partman.is_automatic else ends,
+        ends=_unless_automatic(ends, found.partman),
     )
+
+
+def _unless_automatic(ends: datetime | None, partman: PartmanTable | None) -> datetime | None:
+    return None if partman is not None and partman.is_automatic else ends
 
 
 def _end(coverage: Coverage, codec: KeyCodec, now: datetime) -> datetime | None:
@@ -290,8 +357,7 @@ def _obstacle(found: _Found, policy: PartitionPolicy, ends: datetime | None) -> 
     """Return why an entry is only proposed as a comment, with a code; empty if it applies."""
     table, calendar, now = found.table, found.calendar, found.now
     last = calendar.periods[-1].period
-    has_ended = ends is not None and ends <= now
-    if has_ended and last.shift(MOST_MISSED) < current_period(policy, now):
+    if _has_ended(policy, ends, last, now):
         text = f"its newest partition is of {last}; all periods from then to now would be created"
         return f"{text}. Remove the # signs if the table is still in use", ENDED
     if calendar.others:
@@ -305,6 +371,12 @@ def _obstacle(found: _Found, policy: PartitionPolicy, ends: datetime | None) -> 
         return f"{text} named like {name}. Remove the # signs if that is fine", "names"
     unfit = mismatch(policy, table, now)
     return (unfit.text, "mismatch") if unfit is not None else ("", "")
+
+
+def _has_ended(policy: PartitionPolicy, ends: datetime | None, last: Period, now: datetime) -> bool:
+    """Whether a table seems to be out of use: no partition of several periods was made."""
+    is_past = ends is not None and ends <= now
+    return is_past and last.shift(MOST_MISSED) < current_period(policy, now)
 
 
 def _notes(table: Table, calendar: KeyCalendar) -> Iterator[str]:

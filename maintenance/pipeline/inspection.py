@@ -17,11 +17,12 @@ from maintenance.formatting import listed
 from maintenance.inspection.conversions import propose_conversions
 from maintenance.inspection.findings import SHOWN, not_in_policy, partitions_ending
 from maintenance.inspection.matviews import propose_matviews
-from maintenance.inspection.models import Entry, Inventory, LeftOut
+from maintenance.inspection.models import Entry, Inventory, LeftOut, UnnamedTable
 from maintenance.inspection.observe import read_inventory
 from maintenance.inspection.partitions import (
     UNREAD,
     propose_partitions,
+    unnamed_tables,
     valid,
     without_collisions,
 )
@@ -52,15 +53,37 @@ def proposals_of(inventory: Inventory, now: datetime) -> Proposals:
     )
 
 
-def unnamed(connection: Connection, policy: Policy, now: datetime) -> Proposals:
-    """Propose the sections of the objects that no section of a policy names.
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """What no section of a policy names.
+
+    Attributes:
+        tables: partitioned tables that a section could name.
+        further: the sections of views, and of tables to convert.
+        left_out: partitioned tables that no section could name.
+    """
+
+    tables: tuple[UnnamedTable, ...]
+    further: tuple[Entry, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def unnamed(connection: Connection, policy: Policy, now: datetime) -> Unnamed:
+    """Inspect the objects that no section of a policy names.
 
     Raises:
         MaintenanceError: the database could not be inspected.
     """
     known = {section.table for section in policy.partitions}
     known |= {section.name for section in policy.matviews}
-    return proposals_of(read_inventory(connection, policy.observe.time_cap, known), now)
+    inventory = read_inventory(connection, policy.observe.time_cap, known)
+    tables = list(unnamed_tables(inventory, now))
+    further = (*propose_conversions(inventory), *propose_matviews(inventory))
+    return Unnamed(
+        tables=tuple(each for each in tables if isinstance(each, UnnamedTable)),
+        further=tuple(each for each in further if isinstance(each, Entry)),
+        left_out=tuple(each for each in tables if isinstance(each, LeftOut)),
+    )
 
 
 def unnamed_findings(connection: Connection, policy: Policy, now: datetime) -> Iterator[Finding]:
@@ -72,9 +95,9 @@ def unnamed_findings(connection: Connection, policy: Policy, now: datetime) -> I
         MaintenanceError: the database could not be inspected.
     """
     found = unnamed(connection, policy, now)
-    yield from partitions_ending(found.entries, now)
+    yield from partitions_ending(found.tables, now)
     if not policy.partitions and not policy.matviews:
-        said = not_in_policy(policy.database.name, found.entries, now)
+        said = not_in_policy(policy.database.name, found.tables, found.further, now)
         yield from () if said is None else (said,)
     unread = [str(each.relation) for each in found.left_out if each.reason == UNREAD]
     if unread:

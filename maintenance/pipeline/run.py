@@ -134,8 +134,9 @@ def check(on: Policy | Target) -> Report:
     target = Target.of(on)
     report = checked(target, plan(target))
     with target.database("check") as connection:
-        proposed = unnamed(connection, target.policy, report.now)
-    found = not_in_policy(target.policy.database.name, proposed.entries, report.now)
+        there = unnamed(connection, target.policy, report.now)
+    name = target.policy.database.name
+    found = not_in_policy(name, there.tables, there.further, report.now)
     known = [each for each in report.findings if each.kind is not FindingKind.NOT_IN_POLICY]
     further = (*unusable_archives(target), *((found,) if found is not None else ()))
     return replace(report, findings=(*known, *further))

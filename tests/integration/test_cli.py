@@ -303,6 +303,32 @@ def test_installed_command_keeps_progress_off_standard_output(file: Path) -> Non
     assert "create_partition" in done.stderr
 
 
+LOADED = """
+import sys
+from maintenance.cli import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+OF_OTHER_WORK = {
+    *("dagster", "matplotlib", "numpy", "prometheus_client", "sqlite3"),
+    *("apprise", "fsspec", "pglast", "pyarrow", "redis", "requests"),
+    *("maintenance.demo", "maintenance.orchestration", "maintenance.pipeline.init"),
+}
+"""What takes long to load, and what a plan of partitions does not need."""
+
+
+def test_plan_loads_no_library_of_other_work(file: Path) -> None:
+    command = [sys.executable, "-c", LOADED, "plan", "--only", "partitions", "--policy", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "events" in done.stdout, done.stderr
+    loaded = set(done.stderr.split())
+    assert "maintenance.subjects.partitions.plan" in loaded
+    assert loaded & OF_OTHER_WORK == set()
+
+
 def test_run_id_of_apply_is_what_undo_takes(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (a int)")
     (tmp_path / "indexes.sql").write_text("CREATE INDEX i ON t (a);")

@@ -6,9 +6,10 @@ import pglast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pglast import ast
+from pglast import ast, keywords
 
 from maintenance.names import (
+    QUOTED_KEYWORDS,
     QualifiedName,
     cut,
     is_helper,
@@ -182,3 +183,8 @@ def test_slug_of_a_plain_public_name_is_the_name() -> None:
 )
 def test_helper_tables_are_known_by_their_names(name: str, expected: bool) -> None:
     assert is_helper(name) is expected
+
+
+def test_keywords_that_are_quoted_are_those_of_the_parser() -> None:
+    reserved = keywords.RESERVED_KEYWORDS | keywords.TYPE_FUNC_NAME_KEYWORDS
+    assert reserved | keywords.COL_NAME_KEYWORDS == QUOTED_KEYWORDS

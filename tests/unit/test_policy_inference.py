@@ -1,6 +1,9 @@
 """Bounds and names of partitions show the policy that made them, or that it is not certain."""
 
+import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from types import FrameType, FunctionType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maintenance.catalog.models import Partition
-from maintenance.inspection.key_calendar import KeyCalendar, Unknown, calendar_of
+from maintenance.inspection import key_calendar
+from maintenance.inspection.key_calendar import (
+    KeyCalendar,
+    NewestPeriod,
+    Unknown,
+    calendar_of,
+    newest_period,
+)
 from maintenance.inspection.models import Entry, LeftOut, Setting, Subject
 from maintenance.inspection.name_inference import Name, infer_template
 from maintenance.inspection.policy_text import Database, policy_text, scalar
@@ -64,6 +74,44 @@ def test_every_encoding_is_told_from_the_others(encoding: KeyEncoding, column_ty
     found = calendar_of(partitions(codec, interval, date(2024, 1, 1), 14), column_type, "UTC", NOW)
     assert isinstance(found, KeyCalendar)
     assert (found.encoding, found.interval) == (encoding, interval)
+    newest = newest_of(partitions(codec, interval, date(2024, 1, 1), 14), column_type)
+    assert (newest.encoding, newest.period) == (encoding, found.periods[-1].period)
+
+
+def newest_of(found: Sequence[Partition], column_type: str) -> NewestPeriod:
+    newest = newest_period(found, column_type, "UTC", NOW)
+    assert isinstance(newest, NewestPeriod)
+    return newest
+
+
+def n_calls(called: FunctionType, work: Callable[[], object]) -> int:
+    code, n = called.__code__, 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal n
+        n += event == "call" and frame.f_code is code
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return n
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_newest_period_costs_the_same_however_many_partitions_and_tables(zone: str) -> None:
+    codec = KeyCodec(Encoding.NATIVE, "timestamp with time zone", ZoneInfo(zone))
+    end = date(2027, 1, 1)
+
+    def n_periods(n_partitions: int, n_tables: int) -> int:
+        first = period_of(end, Interval.MONTH).shift(-n_partitions).start
+        found = partitions(codec, Interval.MONTH, first, n_partitions)
+        key_calendar._first_fitting.cache_clear()
+        return n_calls(period_of, lambda: [newest_of(found, codec.type) for _ in range(n_tables)])
+
+    assert n_periods(12, 1) > 0
+    assert n_periods(240, 50) == n_periods(12, 1)
 
 
 @pytest.mark.parametrize("width", [1000, 1_000_000, 10_000_000, 1_000_000_000])
@@ -121,9 +169,10 @@ def test_newest_partitions_decide_after_a_change_of_the_interval() -> None:
 def test_what_the_bounds_do_not_show_is_said(bounds: list[str], reason: str) -> None:
     name = QualifiedName("public", "t_1")
     found = [Partition(1, name, "r", False, 1, 1, bound) for bound in bounds]
-    unknown = calendar_of(found, "date", "UTC", NOW)
-    assert isinstance(unknown, Unknown)
-    assert unknown.reason == reason
+    for infer in (calendar_of, newest_period):
+        unknown = infer(found, "date", "UTC", NOW)
+        assert isinstance(unknown, Unknown)
+        assert unknown.reason == reason
 
 
 @pytest.mark.parametrize("end", ["'9999-12-31'", "'infinity'", "MAXVALUE"])
