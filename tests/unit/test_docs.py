@@ -71,7 +71,7 @@ def test_commands_that_documents_mention_exist() -> None:
         ("sh", "cd /srv && dagster-daemon run --wrokspace workspace.yaml"),
         ("sh", "make tset"),
         ("", "maintenance plna"),
-        ("yaml", "partitions:\n  - {table: public.events, colum: at}"),
+        ("yaml", "partitions:\n  - {table: public.events, kolumn: at}"),
         ("yaml", "database: {mode: read}"),
         ("sql", "SELEC 1;"),
         ("python", "import"),

@@ -94,7 +94,7 @@ def test_file_without_a_database_that_none_extends_is_broken(tmp_path: Path) -> 
 
 
 def test_fault_is_told_in_the_file_that_has_it(tmp_path: Path) -> None:
-    write(tmp_path, "shared.yaml", "store:\n  keep: 25 monts\nlocks:\n  lock_timout: 1 s\n")
+    write(tmp_path, "shared.yaml", "store:\n  keep: 25 moons\nlocks:\n  lock_timout: 1 s\n")
     path = write(tmp_path, "app.yaml", {**a_policy(), "partitions": [{"table": "public.events"}]})
     told = faults(path)
     assert ("shared.yaml", 2, "store.keep", ProblemReason.UNKNOWN_VALUE) in told
