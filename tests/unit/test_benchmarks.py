@@ -54,6 +54,7 @@ TINY: dict[str, Benchmark] = {
 
 
 @pytest.mark.pg("<= 16")
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", TINY)
 def test_benchmark_measures_every_contender_that_is_installed(
     server: PostgresServer, name: str

@@ -135,6 +135,7 @@ def test_pauses_are_jittered_down_to_a_half(
     assert found[:3] == pytest.approx(pauses)
 
 
+@pytest.mark.in_turn
 def test_pause_after_a_night_of_tries_is_still_the_cap(connection: Connection) -> None:
     pauses = pauses_in_vain(connection, timedelta(hours=8))
     assert len(pauses) > 8 * 60 * 60 / MAX_PAUSE_S
