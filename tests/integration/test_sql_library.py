@@ -415,7 +415,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-CARRIED = ("sql", "policies", "dagster.yaml", "workspace.yaml", "docs/runbook.md")
+CARRIED = ("sql", "policies", "deploy", "dagster.yaml", "workspace.yaml", "docs/runbook.md")
 
 
 def contents(root: Path, *names: str) -> dict[str, bytes]:
