@@ -158,4 +158,5 @@ def test_nightly_tick_asks_for_one_run_of_everything_unpartitioned(tmp_path: Pat
     assert len(data.run_requests or ()) == 1
     job = definitions.resolve_job_def("app_nightly")
     selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert selected == {f"{policy.database.name}/partition_inventory"}
+    name = policy.database.name
+    assert selected == {f"{name}/partition_inventory", f"{name}/dagster_storage"}
