@@ -10,6 +10,7 @@ import pytest
 
 from maintenance.demo.postgres import PostgresServer
 from tests.builders import ROOT, cloned
+from tests.load_generator import month
 from tests.policies import CREATE_EVENTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -40,6 +41,11 @@ def test_commands_of_the_page_make_a_project_our_host(
     subprocess.run([*pip, "--editable", project], check=True)
     for database in cloned(server18, "template1"):
         database.execute(CREATE_EVENTS)
+        database.execute(
+            f"CREATE TABLE public.events_{month(0)[:7].replace('-', '_')}"
+            " PARTITION OF public.events"
+            f" FOR VALUES FROM ('{month(0)} 00:00+00') TO ('{month(1)} 00:00+00')"
+        )
         variables = {
             "APP_URL": database.url,
             "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -55,4 +61,4 @@ def test_commands_of_the_page_make_a_project_our_host(
         assert done.returncode == 0, done.stdout + done.stderr
         assert "maintenance.MaintenanceComponent" in done.stdout
         made = "SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhparent = 'events'::regclass"
-        assert database.execute(made) == [(4,)]
+        assert database.execute(made) == [(4,)], "this month, and three ahead"
