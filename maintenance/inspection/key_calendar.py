@@ -222,7 +222,7 @@ class _Ends(NamedTuple):
 
 @cache
 def _ends_reader(codec: KeyCodec) -> Callable[[str], _Ends]:
-    @cache  # months recur in every table of a database
+    @lru_cache(maxsize=8192)  # months recur in every table of a database
     def read(bound: str) -> _Ends:
         literals = bound_literals(bound)
         ends = lower, upper = codec.moment(literals[0]), codec.moment(literals[1])

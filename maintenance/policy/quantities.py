@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from math import inf
 from typing import Annotated, Any
 
@@ -253,22 +254,18 @@ def _read_span(value: object, wanted: str) -> CalendarSpan:
     return CalendarSpan(months, days)
 
 
-def _read_keep(value: object) -> CalendarSpan:
-    wanted = "a calendar length of at least 1 day, such as 24 months"
+def _read_keep(example: str, to_keep_all: str, value: object) -> CalendarSpan:
+    wanted = f"a calendar length of at least 1 day, such as {example}"
     span = _read_span(value, wanted)
     if span == CalendarSpan(0, 0):
-        hint = "to keep everything, remove the retention section"
+        hint = f"to keep everything, {to_keep_all}"
         raise refused(wanted, hint, reason=ProblemReason.OUT_OF_RANGE)
     return span
 
 
-def _read_record_keep(value: object) -> CalendarSpan:
-    wanted = "a calendar length of at least 1 day, such as 90 days"
-    span = _read_span(value, wanted)
-    if span == CalendarSpan(0, 0):
-        hint = "to keep everything, write `dagster: off`"
-        raise refused(wanted, hint, reason=ProblemReason.OUT_OF_RANGE)
-    return span
+_read_retention = partial(_read_keep, "24 months", "remove the retention section")
+_read_records = partial(_read_keep, "90 days", "write `dagster: off`")
+_read_history = partial(_read_keep, "13 months", "write 100 years")
 
 
 def _span(read: Callable[[object], CalendarSpan], *examples: str) -> Written:
@@ -283,13 +280,13 @@ Span = Annotated[
 ]
 """A calendar length, in days and months."""
 
-RetentionSpan = Annotated[CalendarSpan, _span(_read_keep, "24 months", "90 days", "1 year")]
+RetentionSpan = Annotated[CalendarSpan, _span(_read_retention, "24 months", "90 days", "1 year")]
 """How long the partitions of a table are kept; at least one day."""
 
-RecordSpan = Annotated[CalendarSpan, _span(_read_record_keep, "90 days", "6 months")]
+RecordSpan = Annotated[CalendarSpan, _span(_read_records, "90 days", "6 months")]
 """How long Dagster's records are kept; at least one day."""
 
-HistorySpan = Annotated[CalendarSpan, _span(_read_keep, "13 months", "90 days", "1 year")]
+HistorySpan = Annotated[CalendarSpan, _span(_read_history, "13 months", "90 days", "1 year")]
 """How long the store keeps its own history; at least one day."""
 
 
