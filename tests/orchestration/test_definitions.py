@@ -17,6 +17,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import entry
 from maintenance.orchestration.build import build
 from maintenance.orchestration.partition_assets import GROUP
+from maintenance.orchestration.repository import OnDemand, repository_of
 from maintenance.subjects.conversion import CONVERSION
 from maintenance.subjects.partitions import PARTITIONS
 from tests.builders import ROOT
@@ -177,8 +178,34 @@ def test_folder_of_policies_gives_what_each_of_its_policies_gives() -> None:
     assert keys(build([ROOT / "policies"], NOW)) == alone
 
 
+@pytest.mark.parametrize("job", ["shop_eu_nightly", "shop_nightly", "shop_eu_pause"])
+def test_run_builds_its_own_database_alone(tmp_path: Path, job: str) -> None:
+    """The name of one database begins as that of the other: its jobs are not mistaken."""
+    for name in ("shop", "shop_eu"):
+        write_policy(tmp_path, URL, EVENTS, name=name)
+    demanded = OnDemand([tmp_path])
+    alone = demanded.get_job(job)
+    assert not demanded.is_whole
+    whole = build([tmp_path]).resolve_job_def(job)
+    assert alone.executor_def is dg.in_process_executor
+    assert alone.tags == whole.tags
+    assert {node.name for node in alone.nodes} == {node.name for node in whole.nodes}
+    assert alone.asset_layer.selected_asset_keys == whole.asset_layer.selected_asset_keys
+
+
+def test_repository_has_all_that_the_policies_give() -> None:
+    paths = [ROOT / "policies"]
+    repository, whole = repository_of(paths), build(paths).get_repository_def()
+    assert repository.name == whole.name
+    assert set(repository.job_names) == set(whole.job_names)
+    assert {s.name for s in repository.schedule_defs} == {s.name for s in whole.schedule_defs}
+    assert {s.name for s in repository.sensor_defs} == {s.name for s in whole.sensor_defs}
+    assert repository.asset_graph.get_all_asset_keys() == whole.asset_graph.get_all_asset_keys()
+    assert repository.asset_graph.asset_check_keys == whole.asset_graph.asset_check_keys
+
+
 def test_definitions_load_without_server_and_environment() -> None:
-    script = "from maintenance.definitions import defs; defs.get_repository_def()"
+    script = "from maintenance.definitions import defs; defs.load_all_definitions()"
     environment = {"PATH": os.environ["PATH"]}
     command = [sys.executable, "-c", script]
     run = subprocess.run(
