@@ -11,10 +11,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psycopg
 import yaml
 
 from benchmarks.outcomes import Outcome, Target
-from benchmarks.servers import Database, fresh_database, session
+from benchmarks.servers import DISK, Database, fresh_database, session
 from benchmarks.tables import Shape, build
 from benchmarks.watch import served
 from maintenance.demo import processes, storage
@@ -36,6 +37,7 @@ _PATIENCE_S = 3600.0
 _START_S, _START_A_DATABASE_S = 120.0, 1.0
 """How long Dagster may take to start before the tick, and what it may take more for a database."""
 _IDLE_S = 60.0
+_MAX_CONNECTIONS = 400
 
 _RUNS = b"""
 SELECT r.status,
@@ -66,6 +68,7 @@ class Fleet:
     def run(self, server: PostgresServer) -> Outcome:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            server = stack.enter_context(_roomy(server))
             databases = _databases(server, self.n_databases + self.n_hanging, folder, stack)
             working, hanging = databases[: self.n_databases], databases[self.n_databases :]
             for each in hanging:
@@ -114,6 +117,21 @@ class Night:
     storage_connections: int
 
 
+@contextmanager
+def _roomy(server: PostgresServer) -> Generator[PostgresServer]:
+    """Start a server like another one, which has room for sessions in all databases at once."""
+    with tempfile.TemporaryDirectory(prefix="maintenance-benchmarks-", dir=DISK) as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the server's account must be able to enter
+        settings = {"max_connections": str(_MAX_CONNECTIONS)}
+        roomy = PostgresServer(server.binaries, folder / "server", settings=settings)
+        try:
+            roomy.start()
+            yield roomy
+        finally:
+            roomy.remove()
+
+
 def _databases(
     server: PostgresServer, wanted: int, folder: Path, stack: ExitStack
 ) -> list[Database]:
@@ -124,7 +142,17 @@ def _databases(
     path = folder / "first.yaml"
     path.write_text(yaml.safe_dump(_policy(first, "0 2 * * *")))
     pipeline.apply(load_policy(path))
-    return [stack.enter_context(first.clone()) for _ in range(wanted)]
+    with session(server.url()) as admin:
+        return [_copy(admin, first, f"fleet_{n:04}") for n in range(wanted)]
+
+
+def _copy(admin: psycopg.Connection[Any], first: Database, name: str) -> Database:
+    """Create a copy, without a checkpoint, which copying files would wait for; it stays.
+
+    All of them go with the server.
+    """
+    admin.execute(f"CREATE DATABASE {name} TEMPLATE {first.name}".encode())
+    return Database(first.server, name)
 
 
 def _policy(database: Database, nightly: str) -> dict[str, Any]:

@@ -14,8 +14,9 @@ import dagster as dg
 
 from maintenance.errors import UsageError
 from maintenance.orchestration.build import build, definitions_of
+from maintenance.orchestration.fleet_asset import fleet_definitions, fleet_name
 from maintenance.orchestration.naming import name_of
-from maintenance.policy import Policy, load_policies
+from maintenance.policy import STANDALONE, load_policies
 
 _NAME = "__repository__"
 """As Dagster calls that of `dg.Definitions`; the state of schedules and sensors belongs to it."""
@@ -46,8 +47,8 @@ class OnDemand(dg.RepositoryData):
     def get_job(self, job_name: str) -> dg.JobDefinition:
         """Return a job; if not all databases are built yet, only its own is."""
         if not self.is_whole:
-            for policy in _databases_of(self._paths, job_name):
-                alone = _repository(definitions_of(policy, datetime.now(UTC)))
+            for part in _parts_with(self._paths, job_name):
+                alone = _repository(part)
                 if alone.has_job(job_name):
                     return alone.get_job(job_name)
         return self._whole.get_job(job_name)
@@ -97,11 +98,14 @@ def _repository(definitions: dg.Definitions) -> dg.RepositoryDefinition:
     return dg.Definitions.merge(definitions, _OURS).get_repository_def()
 
 
-def _databases_of(paths: Sequence[Path], job_name: str) -> Iterator[Policy]:
-    """Yield the databases that a job can be of by its name, the one with the longest name first."""
+def _parts_with(paths: Sequence[Path], job_name: str) -> Iterator[dg.Definitions]:
+    """Yield the definitions that a job can be among by its name, the most likely first."""
     try:
-        policies = load_policies(paths).loaded
+        policies = load_policies(paths)
     except UsageError:  # `build` returns an asset that says so
         return
-    named = [policy for policy in policies if job_name.startswith(name_of(policy, ""))]
-    yield from sorted(named, key=lambda policy: -len(policy.database.name))
+    if job_name == fleet_name(STANDALONE):
+        yield fleet_definitions(policies, STANDALONE)
+    named = [each for each in policies.loaded if job_name.startswith(name_of(each, ""))]
+    for policy in sorted(named, key=lambda policy: -len(policy.database.name)):
+        yield definitions_of(policy, datetime.now(UTC))

@@ -57,6 +57,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
     names = ("learning_platform", "proposals")
     definitions = build([ROOT / "policies" / f"{name}.yaml" for name in names], NOW)
     assert keys(definitions) == {
+        "fleet_health",
         "learning_platform/partitions/analytics_events",
         "learning_platform/partition_inventory",
         "learning_platform/archives/analytics_events",
@@ -92,6 +93,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals/dagster_storage",
     }
     crons = {
+        "fleet": "0 6 * * *",
         "learning_platform_digest": "0 6 * * *",
         "learning_platform_monthly_partitions": "0 1 20 * *",
         "learning_platform_nightly": "0 2 * * *",
@@ -134,6 +136,7 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
         *("statistics", "workload"),
     )
     assert keys(definitions) == {f"{name}/{subject}" for name in names for subject in subjects} | {
+        "fleet_health",
         "lms/stale_analytics",
         "lms/source/course_analytics",
         "lms/source/enrollments",
@@ -149,7 +152,7 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
             "nightly": "0 2 * * *",
             "weekly_review": "0 4 * * 0",
         }.items()
-    }
+    } | {"fleet": "0 6 * * *"}
     crons |= dict.fromkeys(
         ("nova_monthly_partitions", "nova_monthly_partitions_posts"), "0 1 20 * *"
     )
@@ -175,10 +178,10 @@ def test_folder_of_policies_gives_what_each_of_its_policies_gives() -> None:
     policies = sorted((ROOT / "policies").glob("*.yaml"))
     assert len(policies) == 5
     alone = {key for policy in policies for key in keys(build([policy], NOW))}
-    assert keys(build([ROOT / "policies"], NOW)) == alone
+    assert keys(build([ROOT / "policies"], NOW)) == {*alone, "fleet_health"}
 
 
-@pytest.mark.parametrize("job", ["shop_eu_nightly", "shop_nightly", "shop_eu_pause"])
+@pytest.mark.parametrize("job", ["shop_eu_nightly", "shop_nightly", "shop_eu_pause", "fleet"])
 def test_run_builds_its_own_database_alone(tmp_path: Path, job: str) -> None:
     """The name of one database begins as that of the other: its jobs are not mistaken."""
     for name in ("shop", "shop_eu"):
