@@ -73,9 +73,10 @@ class Fleet:
             working, hanging = databases[: self.n_databases], databases[self.n_databases :]
             for each in hanging:
                 stack.enter_context(_hung(each))
-            tick = _write_policies(folder, databases)
+            patience_s = _START_S + _START_A_DATABASE_S * len(databases)
+            tick = _write_policies(folder, databases, timedelta(seconds=patience_s))
             environment = {**os.environ, "MAINTENANCE_POLICIES": str(folder / "policies")}
-            with served(server, folder / "dagster", environment):
+            with served(server, folder / "dagster", environment, patience_s):
                 night = _watch_night(server, folder, tick, len(working))
             statements = [_statements(each) for each in working]
         return Outcome(
@@ -164,9 +165,8 @@ def _policy(database: Database, nightly: str) -> dict[str, Any]:
     }
 
 
-def _write_policies(folder: Path, databases: Sequence[Database]) -> datetime:
+def _write_policies(folder: Path, databases: Sequence[Database], patience: timedelta) -> datetime:
     """Write a policy for each database, whose night begins when Dagster will have started."""
-    patience = timedelta(seconds=_START_S + _START_A_DATABASE_S * len(databases))
     tick = (datetime.now(UTC) + patience).replace(second=0, microsecond=0) + timedelta(minutes=1)
     policies = folder / "policies"
     policies.mkdir()
