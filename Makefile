@@ -21,7 +21,7 @@ run: environment ## Dagster on your own policies; set MAINTENANCE_POLICIES and D
 	@mkdir -p .dagster && cp dagster.yaml .dagster/
 	DAGSTER_HOME=$(CURDIR)/.dagster $(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
-test: environment ## The suite, on real servers; ARGS="-k partition" picks
+test: environment ## The suite, on real servers; ARGS="-k partition" picks; ARGS=--every-version: as in CI
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 proof: environment ## The long proofs, which write docs/reliability.md; HOURS=1 ARGS=tests/crash/test_soak.py: load for so long
