@@ -12,11 +12,12 @@ with without_collecting():
 
     import dagster as dg
 
+    from maintenance.orchestration import repository as on_demand
     from maintenance.orchestration.guest import build_definitions
-    from maintenance.orchestration.repository import WITH_OUR_EXECUTOR, repository_of
     from maintenance.policy import policy_paths
 
-    repository = repository_of(policy_paths((), os.environ))
+    # The only one of its kind here: Dagster prefers any `dg.Definitions` that stands in the module.
+    repository = on_demand.repository_of(policy_paths((), os.environ))
 
 defs: dg.Definitions
 
@@ -29,4 +30,4 @@ def __getattr__(name: str) -> dg.Definitions:
 
 @cache
 def _all() -> dg.Definitions:
-    return dg.Definitions.merge(build_definitions(), WITH_OUR_EXECUTOR)
+    return dg.Definitions.merge(build_definitions(), on_demand.WITH_OUR_EXECUTOR)

@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from maintenance import definitions as definitions_module
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import entry
 from maintenance.orchestration.build import build
@@ -212,6 +213,13 @@ from maintenance.definitions import defs, repository
 repository.load_all_definitions()
 assert set(defs.get_repository_def().job_names) == set(repository.job_names)
 """
+
+
+def test_dagster_finds_the_repository_in_the_module_and_nothing_else() -> None:
+    """It takes a `dg.Definitions` before a repository, also one that was imported."""
+    kinds = (dg.Definitions, dg.RepositoryDefinition, dg.JobDefinition, dg.AssetsDefinition)
+    found = [name for name, each in vars(definitions_module).items() if isinstance(each, kinds)]
+    assert found == ["repository"]
 
 
 def test_definitions_load_without_server_and_environment() -> None:
