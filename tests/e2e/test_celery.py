@@ -14,7 +14,7 @@ from tests.celery_fleet import Fleet, running_fleet, wait_for_end, workers_of_ru
 from tests.e2e.demos import wait_until
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 
-pytestmark = [pytest.mark.pg("== 18"), pytest.mark.slow]
+pytestmark = [pytest.mark.pg("== 18"), pytest.mark.slow, pytest.mark.timeout(900)]
 
 NAMES = [f"db{number}" for number in range(5)]
 ORDERS = {"table": "public.orders", "column": "at"}
@@ -88,3 +88,23 @@ def test_run_of_a_killed_worker_is_completed_by_another_and_nothing_is_done_twic
     assert of_others
     assert all([partition for partition, _ in rows] == of_others for rows in left.values())
     assert [each.execute(CREATED_TWICE) for each in databases.values()] == [[]] * len(NAMES)
+
+
+def test_run_that_is_terminated_is_canceled_and_not_started_again(
+    databases: dict[str, Database], fleet: Fleet
+) -> None:
+    fleet.start_worker("one", "--concurrency", "1")
+    blocked = databases["db0"]
+    blocker = blocked.connect(autocommit=False)
+    blocker.execute("LOCK TABLE public.orders IN SHARE ROW EXCLUSIVE MODE")
+    run_id = launch(fleet, "db0")
+    with fleet.instance() as instance:
+        wait_until(lambda: bool(blocked.execute(PARTITIONS)))
+        assert instance.run_launcher.terminate(run_id)
+        (ended,) = wait_for_end(instance, 1)
+        assert ended.status == dg.DagsterRunStatus.CANCELED
+        assert not instance.run_launcher.terminate(run_id)
+        # The daemon has had time to start it again when the next run is through.
+        blocker.rollback()
+        launch(fleet, "db1")
+        assert len(wait_for_end(instance, 2)) == 2
