@@ -3,15 +3,12 @@
 The code server and each run load it.
 """
 
-import dagster as dg
-
 from maintenance.loading import without_collecting
 
 with without_collecting():
-    from maintenance.orchestration.guest import build_definitions
+    import os
 
-    defs = dg.Definitions.merge(
-        build_definitions(),
-        # Runs launched by hand share one process too; see `orchestration.jobs`.
-        dg.Definitions(executor=dg.in_process_executor),
-    )
+    from maintenance.orchestration.repository import repository_of
+    from maintenance.policy import policy_paths
+
+    defs = repository_of(policy_paths((), os.environ))
