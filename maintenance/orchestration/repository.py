@@ -20,7 +20,7 @@ from maintenance.policy import STANDALONE, load_policies
 
 _NAME = "__repository__"
 """As Dagster calls that of `dg.Definitions`; the state of schedules and sensors belongs to it."""
-_OURS = dg.Definitions(executor=dg.in_process_executor)
+WITH_OUR_EXECUTOR = dg.Definitions(executor=dg.in_process_executor)
 """Runs launched by hand share one process too; see `orchestration.jobs`."""
 
 
@@ -95,7 +95,7 @@ class OnDemand(dg.RepositoryData):
 
 
 def _repository(definitions: dg.Definitions) -> dg.RepositoryDefinition:
-    return dg.Definitions.merge(definitions, _OURS).get_repository_def()
+    return dg.Definitions.merge(definitions, WITH_OUR_EXECUTOR).get_repository_def()
 
 
 def _parts_with(paths: Sequence[Path], job_name: str) -> Iterator[dg.Definitions]:

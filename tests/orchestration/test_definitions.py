@@ -207,10 +207,16 @@ def test_repository_has_all_that_the_policies_give() -> None:
     assert repository.asset_graph.asset_check_keys == whole.asset_graph.asset_check_keys
 
 
+WHOLE = """
+from maintenance.definitions import defs, repository
+repository.load_all_definitions()
+assert set(defs.get_repository_def().job_names) == set(repository.job_names)
+"""
+
+
 def test_definitions_load_without_server_and_environment() -> None:
-    script = "from maintenance.definitions import defs; defs.load_all_definitions()"
     environment = {"PATH": os.environ["PATH"]}
-    command = [sys.executable, "-c", script]
+    command = [sys.executable, "-c", WHOLE]
     run = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
