@@ -13,7 +13,7 @@ with without_collecting():
     import dagster as dg
 
     from maintenance.orchestration.guest import build_definitions
-    from maintenance.orchestration.repository import WITH_OUR_EXECUTOR, repository_of
+    from maintenance.orchestration.repository import repository_of
     from maintenance.policy import policy_paths
 
     repository = repository_of(policy_paths((), os.environ))
@@ -29,4 +29,7 @@ def __getattr__(name: str) -> dg.Definitions:
 
 @cache
 def _all() -> dg.Definitions:
+    # Not imported above: Dagster would load it, as the only `Definitions` among the names here.
+    from maintenance.orchestration.repository import WITH_OUR_EXECUTOR  # noqa: PLC0415
+
     return dg.Definitions.merge(build_definitions(), WITH_OUR_EXECUTOR)
