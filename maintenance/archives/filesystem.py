@@ -1,5 +1,6 @@
 """Opens archive stores by their fsspec url, and checks that the needed package is installed."""
 
+import sys
 from importlib.util import find_spec
 from typing import Any
 
@@ -35,6 +36,12 @@ def open_store(url: str) -> tuple[Any, str]:
         options["config_kwargs"] = _S3_LIMITS
     opened: tuple[Any, str] = url_to_fs(url, **options)  # pyright: ignore[reportUnknownVariableType]
     return opened
+
+
+def lacks_credentials(error: Exception) -> bool:
+    """Whether a store was not asked, because there is nothing to sign a request with."""
+    drivers = sys.modules.get("botocore.exceptions")  # else no driver of S3 raised it
+    return drivers is not None and isinstance(error, drivers.NoCredentialsError)
 
 
 def is_local(fs: Any) -> bool:

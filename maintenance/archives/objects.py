@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import Any
 
-from maintenance.archives.filesystem import is_local, open_store
+from maintenance.archives.filesystem import is_local, lacks_credentials, open_store
 from maintenance.archives.local_files import PART, LocalFiles, LocalUpload
 from maintenance.archives.location import (
     ArchivePlace,
@@ -254,6 +254,13 @@ def _explained_url(url: str, name: str, reason: str, doing: str) -> Generator[No
     except MaintenanceError:
         raise
     except Exception as exc:  # noqa: BLE001 - each store has its own errors
+        if lacks_credentials(exc):
+            raise ArchiveError(
+                f"archive {name}: can't {doing}: no credentials found",
+                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this"
+                " machine a role; then run it again",
+                reason="no_credentials",
+            ) from None
         # They may repeat the url with a password, and so may a chain of errors.
         text = str(exc).replace(url, shown(url)) or type(exc).__name__
         for secret in secrets(url):

@@ -1,6 +1,6 @@
 """Restores an archive: into a separate table, or as a partition of its parent."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -15,8 +15,13 @@ from maintenance.archives.location import ArchivePlace
 from maintenance.archives.manifest import Manifest
 from maintenance.archives.models import TableId
 from maintenance.archives.table_definition import create_standalone, describe
-from maintenance.catalog.models import Table
-from maintenance.ddl.children import build_like, force_row_security, row_security_of
+from maintenance.catalog.models import Properties, Table
+from maintenance.ddl.children import (
+    build_like,
+    force_row_security,
+    privileges_of,
+    row_security_of,
+)
 from maintenance.ddl.marks import (
     HOLD_UNTIL,
     RESTORED,
@@ -114,7 +119,7 @@ class Restorer:
         manifest: Manifest,
         into: QualifiedName,
         *,
-        owner: str | None = None,
+        like: Properties | None = None,
     ) -> Restored:
         """Restore an archive as a separate table, with its keys, checks and indexes.
 
@@ -124,14 +129,15 @@ class Restorer:
             place: the location of the archive.
             manifest: of the archive.
             into: the new table.
-            owner: its owner; None for the owner of its schema, or us if we are not a member.
+            like: of the table it was a partition of, for owner and privileges. With None, the owner
+                is that of its schema, or us if we are not a member.
 
         Raises:
             ArchiveError: the name is taken, the archive is damaged, its manifest contains SQL
                 other than definitions, or code that it calls would run as our role.
             MaintenanceError: a statement failed, such as for a type that no longer exists.
         """
-        owner = owner or self._owner_of_schema(into)
+        owner = like.owner if like is not None else self._owner_of_schema(into)
         create, *finish = create_standalone(manifest, into)
         names = [column.name for column in manifest.columns]
         require_definitions((create, *finish), into, names)
@@ -145,10 +151,11 @@ class Restorer:
                 self._refuse_foreign(into, self._of_others(named))
             self._fill(place, manifest, into, build, rights, is_own=False)
             mark = self._mark(into, {RESTORED: _now(), "period": manifest.period})
+            opened = _privileges_like(into, like, names)
             if rights is None:
-                self._run(*finish)
+                self._run(*finish, *opened)
             else:
-                self._run_as_owner(rights, finish)
+                self._run_as_owner(rights, [*finish, *opened])
             self._run(mark, f"ANALYZE {into}")
         return Restored(into, manifest.n_rows, attached=False)
 
@@ -282,6 +289,20 @@ class Restorer:
     def _run(self, *statements: str, locks: Sequence[Lock] = ()) -> None:
         step = Step(statements=statements, locks=tuple(locks))
         self.lock_retry.run(self.connection, step, self.progress)
+
+
+def _privileges_like(
+    into: QualifiedName, like: Properties | None, columns: Collection[str]
+) -> list[str]:
+    """Return the statements that grant what a table grants, of the columns that there are.
+
+    Row security is not restored with a separate table: where it decides who sees a row, only the
+    owner sees the table.
+    """
+    if like is None:
+        return []
+    grants = tuple(each for each in like.grants if each.column is None or each.column in columns)
+    return list(privileges_of(into, replace(like, grants=() if like.row_security else grants)))
 
 
 def _now() -> str:

@@ -150,7 +150,7 @@ def _build(parent: Table, child: QualifiedName, role: str, definition: str) -> I
     yield f"CREATE TABLE {child} {definition}{tablespace}"
     if properties.owner != role:
         yield f"ALTER TABLE {child} OWNER TO {quote(properties.owner)}"
-    yield from _privileges(child, properties)
+    yield from privileges_of(child, properties)
     own = {(target.column, target.key) for target in properties.targets}
     common = (each for each in parent.shared.settings if (each.column, each.key) not in own)
     if settings := (*properties.targets, *common):
@@ -214,7 +214,7 @@ def _setting(setting: ColumnSetting) -> str:
 _PLAIN_IDENTITIES = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}
 
 
-def _privileges(child: QualifiedName, properties: Properties) -> Iterator[str]:
+def privileges_of(child: QualifiedName, properties: Properties) -> Iterator[str]:
     """Yield the statements that set the parent's privileges, regardless of default privileges."""
     for grantee in sorted(properties.default_grantees, key=_role):
         yield f"REVOKE ALL ON TABLE {child} FROM {_role(grantee)}"

@@ -221,6 +221,7 @@ class FindingKind(StrEnum):
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_FUSE = _kind("retention_fuse", RETENTION, reads=(Reading.TABLE,))
     RETENTION_UNAPPROVED = _kind("retention_unapproved", RETENTION, reads=(Reading.TABLE,))
+    BACKUP_UNCONFIRMED = _kind("backup_unconfirmed", RETENTION)
     ARCHIVE_UNVERIFIED = _kind(
         "archive_unverified", RETENTION, is_of_run=True, reads=(Reading.PARTITIONS,)
     )

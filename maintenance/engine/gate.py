@@ -4,15 +4,16 @@ Pure. Every plan passes through one gate before anything is executed; the driver
 the run comes from.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
-from maintenance.engine.findings import Finding, Severity
+from maintenance.engine.findings import RETENTION, Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
+from maintenance.formatting import listed
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.approvals import Approval, Approvals, is_approved
 from maintenance.policy.pauses import Pause
@@ -77,6 +78,9 @@ _OF_INDEXES = _DROPPING | {
 
 _ROLLED_OUT = _OF_INDEXES - {ActionKind.UNDO}
 """Kinds of actions that carry out declarations; an undo does not wait for a window or a backup."""
+
+_SHOWN = 5
+"""How many partitions a message lists."""
 
 _OF_BLOAT = frozenset({ActionKind.REINDEX, ActionKind.REMOVE_REBUILD})
 
@@ -178,14 +182,43 @@ class Gate:
             hold = self._early(action) or action.held or self.hold(action) or next(required, None)
             if hold is not None:
                 holds[action.id] = hold
-        marked = (replace(each, held=holds.get(each.id)) for each in plan.actions)
+        marked = tuple(replace(each, held=holds.get(each.id)) for each in plan.actions)
         if not holds:
             return plan
         held = {
             o: holds[each.id] for each in plan.actions if each.id in holds for o in _makes(each)
         }
         findings = tuple(_kept(each, held.get(each.object)) for each in plan.findings)
-        return replace(plan, actions=tuple(marked), findings=findings)
+        return replace(plan, actions=marked, findings=(*findings, *self._unsaved(marked)))
+
+    def _unsaved(self, actions: Sequence[Action]) -> Iterator[Finding]:
+        """Yield a warning if partitions are not retired for want of a backup.
+
+        Of declarations that wait for it, the findings about each say so.
+        """
+        waiting = [
+            each
+            for each in actions
+            if each.held is not None
+            and each.held.by is HeldBy.BACKUP_UNCONFIRMED
+            and each.kind in RETIRING
+        ]
+        if not waiting:
+            return
+        name = self.policy.database.name
+        objects = sorted({each.object for each in waiting})
+        yield Finding(
+            FindingKind.BACKUP_UNCONFIRMED,
+            Severity.WARN,
+            name,
+            f"{name}: retention is held, because no backup is confirmed: {self.no_backup} (backup)."
+            f" Not retired: {listed(objects, _SHOWN)}. Make a backup, or correct backup in the"
+            " policy",
+            len(objects),
+            0,
+            data={"reason": self.no_backup, "partitions": objects},
+            subject=RETENTION,
+        )
 
     def _unapproved(self, section: PartitionPolicy) -> Hold | None:
         if is_approved(self.policy, section, self.approvals):

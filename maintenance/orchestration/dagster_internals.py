@@ -3,8 +3,9 @@
 `UnresolvedAssetJobDefinition` is what `define_asset_job` returns; functions of ours that return
 such a job need its type. `WILL_RETRY_TAG` is the tag by which Dagster marks a failed run that it
 will try again; no public property of a run tells that. `IMPLICIT_ASSET_JOB_NAME` is the job of runs
-that people start at an asset. The functions reach the tables of the event log: no public function
-tells how large the events of a run are, or deletes its check results.
+that people start at an asset. `CheckRunHealthResult` is what a launcher tells of the worker of a
+run. The functions reach the tables of the event log: no public function tells how large the events
+of a run are, or deletes its check results.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,12 +14,15 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
 __all__ = [
     "IMPLICIT_ASSET_JOB_NAME",
     "WILL_RETRY_TAG",
+    "CheckRunHealthResult",
     "UnresolvedAssetJobDefinition",
+    "WorkerStatus",
     "delete_check_results",
     "event_texts",
 ]

@@ -142,9 +142,9 @@ def restore_period(
                 _refuse_elsewhere(table, parent, manifest)
             goal = into or manifest.partition
             if into is not None or parent is None:
-                owner = parent.properties.owner if parent is not None else None
+                like = parent.properties if parent is not None else None
                 with _journaled(target, place, goal) as note:
-                    restored = restorer.standalone(place, manifest, goal, owner=owner)
+                    restored = restorer.standalone(place, manifest, goal, like=like)
                     note(restored)
             else:
                 _refuse_misread(policy, snapshot, table, now or datetime.now(UTC))

@@ -1,9 +1,11 @@
 """Archives in an object store that speaks S3, over the wire."""
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -16,7 +18,7 @@ from maintenance.archives import (
     verify_archive,
     write_archive,
 )
-from maintenance.archives.objects import Folder
+from maintenance.archives.objects import Folder, try_store
 from maintenance.archives.restore import Restorer
 from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.names import QualifiedName
@@ -272,6 +274,31 @@ def _count_as_known(endpoint: str, n_requests: float) -> None:
         method="POST",
     )
     urlopen(request).close()
+
+
+def test_store_without_credentials_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that drops what is sent to the service of instance roles is asked once."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    s3fs.S3FileSystem.clear_instance_cache()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        )
+        with pytest.raises(ArchiveError, match="no credentials found") as refused:
+            try_store(PLACE.url, "app")
+        silent.setblocking(False)
+        asked = 0
+        with suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                asked += 1
+    assert (refused.value.reason, refused.value.retryable) == ("no_credentials", False)
+    assert "AWS_ACCESS_KEY_ID" in (refused.value.hint or "")
+    assert 1 <= asked <= 2, "a token, and the role"
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def fill_with_noise(database: Database) -> None:

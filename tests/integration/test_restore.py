@@ -130,6 +130,35 @@ def test_restored_partition_is_like_its_siblings(
     assert made == [(3,)]
 
 
+@pytest.mark.parametrize("row_security", [False, True])
+def test_table_of_its_own_is_read_by_who_reads_its_siblings(
+    database: Database,
+    policy: Policy,
+    owner_role: Role,
+    limited_role: Role,
+    row_security: bool,
+) -> None:
+    """Not where row security decides who sees a row: the table has none."""
+    archive(database, policy)
+    for statement in (
+        f"ALTER TABLE public.events OWNER TO {owner_role.name}",
+        f"GRANT CREATE ON SCHEMA public TO {owner_role.name}",
+        "ALTER TABLE public.events ADD COLUMN later int",
+        f"GRANT SELECT (id, later) ON public.events TO {limited_role.name}",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+        *(["ALTER TABLE public.events ENABLE ROW LEVEL SECURITY"] if row_security else []),
+    ):
+        database.execute(statement)
+    into = QualifiedName("public", "old events")
+    restore(policy, into=into)
+    (row,) = database.execute(
+        "SELECT pg_get_userbyid(relowner)::text, has_column_privilege(%s, oid, 'id', 'SELECT'),"
+        " has_column_privilege(%s, oid, 'kind', 'SELECT') FROM pg_class WHERE oid = %s::regclass",
+        [limited_role.name, limited_role.name, str(into)],
+    )
+    assert row == (owner_role.name, not row_security, False)
+
+
 def test_period_returns_as_a_table_of_its_own(database: Database, policy: Policy) -> None:
     archive(database, policy)
     into = QualifiedName("public", "old events")

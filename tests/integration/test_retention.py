@@ -72,6 +72,23 @@ def test_expired_months_go_and_the_others_stay(filled: Database, tmp_path: Path)
     assert retire(policy).plan.actions == ()
 
 
+def test_without_a_confirmed_backup_nothing_goes_and_it_is_said(
+    filled: Database, tmp_path: Path
+) -> None:
+    section = {"retention": {"keep": "2 months", "action": "drop"}}
+    backup = {"file": "backup.done"}
+    policy = make_policy(tmp_path, filled.url, {**EVENTS, **section}, backup=backup)
+    before = relations(filled)
+    report = retire(policy)
+    (told,) = [f for f in report.findings if f.kind is FindingKind.BACKUP_UNCONFIRMED]
+    assert told.data["partitions"] == sorted(f"public.{child(-n)}" for n in (5, 4, 3))
+    assert relations(filled) == before
+    (tmp_path / "backup.done").touch()
+    report = retire(policy)
+    assert FindingKind.BACKUP_UNCONFIRMED not in {f.kind for f in report.findings}
+    assert relations(filled) == before - {child(-n) for n in (5, 4, 3)}
+
+
 def test_partitions_and_retention_agree_in_one_run(filled: Database, tmp_path: Path) -> None:
     policy = policy_of(filled, tmp_path)
     assert pipeline.apply(policy).ok

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
 
 from maintenance import definitions as definitions_module
 from maintenance.engine.findings import FindingKind
@@ -466,3 +467,9 @@ def test_missing_folder_of_policies_is_an_asset_that_says_so(
     assert f"{tmp_path}/policies" in description
     assert "MAINTENANCE_POLICIES" in description
     assert jobs(definitions) == set()
+
+
+def test_dagster_loads_the_repository_of_the_module_and_nothing_else() -> None:
+    """It takes the only `Definitions` among a module's names, wherever they come from."""
+    (found,) = loadable_targets_from_python_module("maintenance.definitions", None)
+    assert found.attribute == "repository"

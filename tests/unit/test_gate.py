@@ -324,6 +324,22 @@ def test_without_a_backup_nothing_is_rolled_out_or_retired() -> None:
     assert found == (DECLARED - {ActionKind.UNDO}) | RETIRING
 
 
+def test_retention_that_waits_for_a_backup_is_one_warning_of_the_database() -> None:
+    drops = tuple(
+        replace(an_action(ActionKind.DROP_PARTITION), object=name)
+        for name in ("public.b", "public.a")
+    )
+    plan = Plan(actions=(*drops, an_action(ActionKind.CREATE_INDEX)))
+    policy = a_policy({"mode": "act"})
+    (told,) = Gate(policy, no_backup="no file").mark(plan).findings
+    assert (told.kind, told.severity) == (FindingKind.BACKUP_UNCONFIRMED, Severity.WARN)
+    assert told.object == policy.database.name
+    assert told.data == {"reason": "no file", "partitions": ["public.a", "public.b"]}
+    declared = replace(plan, actions=plan.actions[2:])
+    assert Gate(policy, no_backup="no file").mark(declared).findings == ()
+    assert Gate(policy).mark(plan).findings == ()
+
+
 def test_missing_index_of_a_later_wave_is_no_warning() -> None:
     policy = a_policy(indexes={"waves": {"2": "2026-12-06"}})
     action = replace(an_action(ActionKind.CREATE_INDEX), detail={"wave": 2})
