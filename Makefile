@@ -21,8 +21,8 @@ run: environment ## Dagster on your own policies; set MAINTENANCE_POLICIES and D
 	@mkdir -p .dagster && cp dagster.yaml .dagster/
 	DAGSTER_HOME=$(CURDIR)/.dagster $(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
-test: environment ## The suite, on real servers; ARGS="-k partition" picks
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+test: environment ## The suite, on real servers; ARGS="-k partition" picks; THOROUGH=1: all that CI runs
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(THOROUGH),-m "not slow" --every-version,-m "not slow and not thorough") $(ARGS)
 
 proof: environment ## The long proofs, which write docs/reliability.md; HOURS=1 ARGS=tests/crash/test_soak.py: load for so long
 	MAINTENANCE_WRITE_RELIABILITY=1 $(BIN)/pytest -m slow $(ARGS)

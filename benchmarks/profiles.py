@@ -11,6 +11,7 @@ from benchmarks.dagster_storage import DagsterStorage
 from benchmarks.declared_indexes import DeclaredIndexes
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
+from benchmarks.fleet import Fleet
 from benchmarks.health import Health
 from benchmarks.index_advice import IndexAdvice
 from benchmarks.index_rollout import IndexRollout, IndexRolloutStall
@@ -62,6 +63,8 @@ LONG: Mapping[str, Benchmark] = {
     "linearity": Linearity(),
     "watch_daemon": WatchDaemon(),
     "pool_alert": PoolAlert(),
+    "fleet": Fleet(),
+    "fleet_hanging": Fleet(n_hanging=1),
     "conversion_20m": Conversion(n_rows=20_000_000, rounds=1),
     "conversion_stall_20m": ConversionStall(n_rows=20_000_000, rounds=1),
     "view_speedup_5m": ViewSpeedup(n_rows=5_000_000),

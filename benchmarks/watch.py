@@ -160,13 +160,15 @@ def _daemon_share(server: PostgresServer, size: WatchDaemon, interval: str) -> f
 
 
 @contextmanager
-def served(server: PostgresServer, home: Path, environment: Mapping[str, str]) -> Generator[None]:
+def served(
+    server: PostgresServer, home: Path, environment: Mapping[str, str], patience_s: float = 60.0
+) -> Generator[None]:
     """Serve Dagster from a folder, with its storage on the server."""
     storage.make(server)
     dagster = Dagster(home, ports.free_port())
     try:
         dagster.start({**environment, **storage.environment(server)})
-        dagster.serve()
+        dagster.serve(patience_s)
         yield
     finally:
         dagster.stop()

@@ -1,17 +1,32 @@
-"""What Dagster loads: `defs`, from the policies that `MAINTENANCE_POLICIES` or `policies/` hold.
+"""What Dagster loads: the policies that `MAINTENANCE_POLICIES` or `policies/` hold.
 
-The code server and each run load it.
+The code server and each run load `repository`, which builds what they ask for. `defs` is all of it,
+built when it is first asked for.
 """
-
-import dagster as dg
 
 from maintenance.loading import without_collecting
 
 with without_collecting():
-    from maintenance.orchestration.guest import build_definitions
+    import os
+    from functools import cache
 
-    defs = dg.Definitions.merge(
-        build_definitions(),
-        # Runs launched by hand share one process too; see `orchestration.jobs`.
-        dg.Definitions(executor=dg.in_process_executor),
-    )
+    import dagster as dg
+
+    from maintenance.orchestration.guest import build_definitions
+    from maintenance.orchestration.repository import WITH_OUR_EXECUTOR, repository_of
+    from maintenance.policy import policy_paths
+
+    repository = repository_of(policy_paths((), os.environ))
+
+defs: dg.Definitions
+
+
+def __getattr__(name: str) -> dg.Definitions:
+    if name == "defs":
+        return _all()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _all() -> dg.Definitions:
+    return dg.Definitions.merge(build_definitions(), WITH_OUR_EXECUTOR)

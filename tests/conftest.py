@@ -52,7 +52,7 @@ MAJORS = (18, 17, 16, 15)
 EMBEDDED = (18, 17, 16)
 WITH_CONTRIB = (17, 15)
 MOSTLY_PROVED = 17
-"""The version on which only tests marked `in_turn` are quick: between two that all tests use."""
+"""The version that `--every-version` leaves to the proof, as it is between two that it tries."""
 
 SETTINGS = {
     "max_connections": "60",
@@ -204,33 +204,46 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         specs = [mark.args[0] for mark in metafunc.definition.iter_markers("pg")]
         majors = [major for major in MAJORS if all(admits(spec, major) for spec in specs)]
-        in_turn = metafunc.definition.get_closest_marker("in_turn") is not None
-        versions = [
-            pytest.param(
-                *(major,),
-                id=f"pg{major}",
-                marks=[pytest.mark.slow]
-                if major == MOSTLY_PROVED and len(majors) > 1 and not in_turn
-                else [],
-            )
-            for major in majors
-        ]
+        versions = [pytest.param(major, id=f"pg{major}") for major in majors]
         metafunc.parametrize("server", versions, indirect=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-version",
+        action="store_true",
+        help="tests that are not marked in_turn run on all server versions but one between",
+    )
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of tests marked `in_turn`: leave all versions but the one whose turn it is to the proof."""
-    files = defaultdict[Path, defaultdict[str, list[pytest.Item]]](lambda: defaultdict(list))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to the proof what a test does on other server versions than the one in its turn."""
+    is_every_version: bool = config.getoption("--every-version")
+    files = defaultdict[Path, defaultdict[str, dict[int, pytest.Item]]](lambda: defaultdict(dict))
     for item in items:
-        if item.get_closest_marker("in_turn"):
+        if major := _major_of(item):
             without_version = re.sub(r"pg\d\d", "", item.nodeid, count=1)
-            files[item.path][without_version].append(item)
+            files[item.path][without_version][major] = item
     for tests in files.values():
         for n_test, versions in enumerate(tests.values()):
-            turn = n_test % len(versions)
-            for item in versions[:turn] + versions[turn + 1 :]:
-                item.add_marker(pytest.mark.slow)
+            for major in _left_to_the_proof(n_test, versions, is_every_version):
+                versions[major].add_marker(pytest.mark.slow)
+
+
+def _major_of(item: pytest.Item) -> int | None:
+    """The server version of a test; `None` for one without a server, or with one of its own."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("server") if callspec else None
+
+
+def _left_to_the_proof(
+    n_test: int, versions: dict[int, pytest.Item], is_every_version: bool
+) -> set[int]:
+    is_in_turn = any(each.get_closest_marker("in_turn") for each in versions.values())
+    if is_every_version and not is_in_turn:
+        return {MOSTLY_PROVED} & set(versions) if len(versions) > 1 else set()
+    return set(versions) - {list(versions)[n_test % len(versions)]}
 
 
 def pytest_collection_finish() -> None:

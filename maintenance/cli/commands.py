@@ -16,7 +16,6 @@ from maintenance.cli.json_output import (
     applied_document,
     check_document,
     plan_document,
-    status_document,
 )
 from maintenance.cli.options import (
     FILE,
@@ -35,7 +34,6 @@ from maintenance.cli.text_output import (
     render_check,
     render_plan,
     render_restored,
-    render_status,
 )
 from maintenance.engine.saved_plan import ReviewedPlan, read_reviewed
 from maintenance.engine.scope import Request
@@ -71,6 +69,7 @@ COMMANDS = {
     "pause": "modes",
     "refresh": "by_hand",
     "resume": "modes",
+    "status": "status",
     "undo": "undo",
     "uninstall": "uninstall",
     "vacuum": "by_hand",
@@ -215,13 +214,6 @@ def apply(
         )
 
     answer(policies, as_json, work, applied_document, render_applied)
-
-
-@cli.command()
-@policy_options
-def status(policies: tuple[Path, ...], as_json: bool) -> None:
-    """Show findings, premake horizons and recent runs; change nothing."""
-    answer(policies, as_json, pipeline.status, status_document, render_status)
 
 
 @cli.command()

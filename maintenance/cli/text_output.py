@@ -184,7 +184,7 @@ def render_undone(report: UndoReport) -> None:
 
 def horizons(stock: Iterable[TableInventory]) -> Table:
     """Build the table of partitioned tables with their partitions ahead."""
-    shown = _table("table", "interval", "ahead", "horizon", "partitions", "rows", "size")
+    shown = plain_table("table", "interval", "ahead", "horizon", "partitions", "rows", "size")
     for line in stock:
         short = line.ahead < line.premake
         ahead = Text(f"{line.ahead} of {line.premake}", style="bold red" if short else "green")
@@ -299,14 +299,16 @@ def _partitions_read(facts: Mapping[str, Any]) -> None:
 def _workload(facts: Mapping[str, Any]) -> None:
     """Print the connections of clients, and the largest tables."""
     if found := facts.get(CONNECTIONS):
-        shown = _table("connections", "role", "application", "client", "database", "state", "TLS")
+        shown = plain_table(
+            "connections", "role", "application", "client", "database", "state", "TLS"
+        )
         for each in found:
             tls = {True: "yes", False: "no", None: ""}[each["is_encrypted"]]
             names = ("role", "application", "client", "database", "state")
             shown.add_row(str(each["n"]), *(escape(each[name] or "") for name in names), tls)
         _out.print(shown)
     if found := facts.get(TABLES):
-        shown = _table("table", "partitions", "size", "rows alone", "indexes")
+        shown = plain_table("table", "partitions", "size", "rows alone", "indexes")
         for each in found:
             sizes = (each[name] for name in ("size_bytes", "heap_bytes", "index_bytes"))
             n_partitions = str(each["partitions"] or "")
@@ -375,7 +377,7 @@ def _findings(findings: Iterable[Finding], none: str = "no findings") -> None:
 
 
 def _runs(report: Report) -> Table:
-    shown = _table(
+    shown = plain_table(
         "run", "started", "took", "result", "actions", "failed", "errors", "own queries", "rows"
     )
     for run in report.runs:
@@ -397,7 +399,8 @@ def _took(started_at: datetime, ended_at: datetime | None) -> str:
     return f"{(ended_at - started_at).total_seconds():.1f} s" if ended_at else ""
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """Return an empty table without lines."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")

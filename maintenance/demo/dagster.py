@@ -93,17 +93,22 @@ class Dagster:
         self._started_at = time.time()
         self._code.start(self._environment)
 
-    def serve(self) -> None:
+    def serve(self, patience_s: float = 60.0) -> None:
         """Start webserver and daemon, and wait until the UI responds and jobs can run.
+
+        Args:
+            patience_s: how long each process may take until it is ready.
 
         Raises:
             MaintenanceError: one of the processes ended, or the definitions do not load.
         """
-        self._code.wait_until(lambda: ports.is_taken(self._code_port))
+        self._code.wait_until(lambda: ports.is_taken(self._code_port), patience_s)
         self._ui.start(self._environment)
         self._daemon.start(self._environment)
-        self._ui.wait_until(self.webserver.is_ready)
-        self._daemon.wait_until(lambda: self.webserver.daemons_beat_since(self._started_at))
+        self._ui.wait_until(self.webserver.is_ready, patience_s)
+        self._daemon.wait_until(
+            lambda: self.webserver.daemons_beat_since(self._started_at), patience_s
+        )
 
     def check_alive(self) -> None:
         """Check that all processes are running.

@@ -32,6 +32,7 @@ from maintenance.orchestration.dagster_storage_asset import (
     owned_by,
 )
 from maintenance.orchestration.digest_asset import digest_asset
+from maintenance.orchestration.fleet_asset import fleet_definitions
 from maintenance.orchestration.form_job import is_by_hand
 from maintenance.orchestration.health_assets import health_assets
 from maintenance.orchestration.index_assets import index_usage_asset
@@ -63,7 +64,14 @@ from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.orchestration.table_jobs import table_jobs
 from maintenance.orchestration.undo_job import undo_job
 from maintenance.orchestration.watch_sensor import watch_sensors
-from maintenance.policy import STANDALONE, BrokenPolicyError, Placement, Policy, load_policies
+from maintenance.policy import (
+    STANDALONE,
+    BrokenPolicyError,
+    Placement,
+    Policies,
+    Policy,
+    load_policies,
+)
 from maintenance.policy.approvals import terms_of
 
 SpecOf = Callable[[dg.AssetSpec], dg.AssetSpec]
@@ -112,6 +120,7 @@ def build(
             ],
         ),
         *(definitions for _, definitions in served),
+        fleet_definitions(Policies(tuple(loaded), policies.broken), placement),
     )
     return dg.Definitions(
         assets=_with_specs(whole.assets or (), spec),

@@ -6,7 +6,7 @@ and executors as the owner's tables.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,13 +19,13 @@ from maintenance.engine.scope import EVERYTHING
 from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
-from maintenance.periods import CalendarSpan, midnight
+from maintenance.periods import CalendarSpan, add_months, midnight
 from maintenance.pipeline.context import RunContext
 from maintenance.pipeline.execute import check_effects, execute_plan
 from maintenance.pipeline.observe import observe_and_plan
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.server.session import Connection
-from maintenance.store import Journal, forget_runs, history_tables, longest_keep
+from maintenance.store import Journal, forget_runs, history_due, longest_keep
 from maintenance.subjects.partitions import PARTITIONS
 from maintenance.subjects.retention import RETENTION
 
@@ -42,7 +42,8 @@ _SUBJECTS: tuple[Subject[Any], ...] = (PARTITIONS, RETENTION)
 def keep_history(run: RunContext, journal: Journal) -> tuple[Finding, ...]:
     """Create the store's partitions of this month and the next, and drop expired ones.
 
-    The store is maintained as any database is: by the same pipeline, with two subjects.
+    The store is maintained as any database is: by the same pipeline, with two subjects. One
+    statement shows, on most days, that nothing is to be done.
 
     Returns:
         Findings about the store's upkeep; a run continues in spite of them.
@@ -88,11 +89,17 @@ def _own(plan: Plan) -> tuple[Finding, ...]:
 
 
 def _tables(policy: Policy, store: Connection, now: datetime) -> Policy:
-    """Return the policy for the store's own tables."""
-    wanted = longest_keep(store, policy.database.name, policy.store.keep, now.date())
+    """Return the policy for those of the store's own tables that need something now."""
+    today = now.astimezone(UTC).date()
+    wanted = longest_keep(store, policy.database.name, policy.store.keep, today)
     # Partitions are whole months, so keep at least one month.
-    keep = min(wanted, ONE_MONTH, key=lambda span: span.before(now.date()))
-    sections = tuple(_section(table, keep) for table in history_tables(store))
+    keep = min(wanted, ONE_MONTH, key=lambda span: span.before(today))
+    next_month = add_months(today.replace(day=1), PREMAKE)
+    moments = (now, midnight(next_month, ZoneInfo("UTC")))
+    # One day more than in any zone.
+    expired_by = midnight(keep.before(today) + timedelta(days=1), ZoneInfo("UTC"))
+    due = history_due(store, moments, before=expired_by)
+    sections = tuple(_section(table, keep) for table in due)
     return policy.model_copy(update={"partitions": sections})
 
 

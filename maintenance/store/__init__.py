@@ -1,7 +1,7 @@
 """The history in schema `maintenance` of the store database: runs, findings, observations."""
 
 from maintenance.store.costs import record_costs
-from maintenance.store.history_retention import forget_runs, history_tables, longest_keep
+from maintenance.store.history_retention import forget_runs, history_due, longest_keep
 from maintenance.store.journal import (
     Journal,
     RecentRun,
@@ -29,7 +29,7 @@ __all__ = [
     "add_refresh",
     "first_run",
     "forget_runs",
-    "history_tables",
+    "history_due",
     "is_made",
     "is_ready",
     "known_definitions",

@@ -33,6 +33,7 @@ class Activity(NamedTuple):
         unprocessed_since: the end of the oldest run whose findings are not processed to alerts;
             None if all are.
         own_seconds: total time of our own statements.
+        last_done_at: when the newest run ended that did all it had to do, at any time.
     """
 
     n_runs: int
@@ -44,6 +45,7 @@ class Activity(NamedTuple):
     own_seconds: float
     past_actions: tuple[ActionTotals, ...]
     failures: tuple[Failure, ...]
+    last_done_at: datetime | None = None
 
 
 def observed_subjects(store: Connection, database: str) -> frozenset[str]:
@@ -70,4 +72,5 @@ def activity(store: Connection, database: str, since: datetime, most: int) -> Ac
         failures=tuple(
             Failure(*row) for row in fetch(store, "store", "list_failures", {**about, "most": most})
         ),
+        last_done_at=sums.last_done_at,
     )

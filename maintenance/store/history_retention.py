@@ -1,5 +1,6 @@
 """Retention of the store's own history."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -10,10 +11,21 @@ from maintenance.server.session import Connection, fetch, run_statement
 SCHEMA = "maintenance"
 
 
-def history_tables(connection: Connection) -> list[QualifiedName]:
-    """Return the history tables, which are partitioned by RANGE (taken_at)."""
-    rows = fetch(connection, "store", "list_history")
-    return [QualifiedName(SCHEMA, row.name) for row in rows]
+def history_due(
+    connection: Connection, wanted: Sequence[datetime], before: datetime
+) -> list[QualifiedName]:
+    """Return the history tables that upkeep has something to do for, by one look at the catalog.
+
+    Args:
+        connection: a session on the store.
+        wanted: moments that need a partition.
+        before: a partition that ended by then is to be dropped.
+    """
+    moments = {"wanted": list(wanted), "before": before}
+    return [
+        QualifiedName(SCHEMA, row.name)
+        for row in fetch(connection, "store", "list_history_due", moments)
+    ]
 
 
 def longest_keep(

@@ -20,6 +20,7 @@ class Marked(NamedTuple):
         attached: whether it is a partition.
         has_rows: whether its files have a page.
         is_valid: of a foreign key, whether it is validated.
+        drained_owner: of a drain's log, who owns the table that its mark names.
     """
 
     oid: int
@@ -33,6 +34,7 @@ class Marked(NamedTuple):
     has_rows: bool
     size_bytes: int | None
     is_valid: bool | None = None
+    drained_owner: str | None = None
 
 
 class Helper(NamedTuple):

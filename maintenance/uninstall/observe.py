@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maintenance.catalog.observe import identify
-from maintenance.names import QualifiedName, quote
+from maintenance.ddl.marks import read_mark
+from maintenance.names import QualifiedName, parse_name, quote
 from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch
 from maintenance.store import is_ready
@@ -12,6 +13,7 @@ from maintenance.subjects.bloat.history import rebuilds_of
 from maintenance.subjects.bloat.models import Leftover
 from maintenance.subjects.bloat.observe import list_leftovers
 from maintenance.subjects.bloat.plan import ours_among
+from maintenance.subjects.partitions.drain.job import DRAINED
 from maintenance.uninstall.models import (
     Helper,
     Marked,
@@ -43,7 +45,9 @@ def observe(connection: Connection, store: Connection, database: str) -> Remains
         database=database,
         role=server.role,
         is_superuser=server.is_superuser,
-        marked=[_marked(row) for row in _read(connection, "list_marks")],
+        marked=_with_owners_of_drained(
+            connection, [_marked(row) for row in _read(connection, "list_marks")]
+        ),
         helpers=_helpers(connection, store if has_history else None, database),
         builds=_builds(connection, store, database) if has_history else (),
         indexes=_indexes(connection, store, database) if has_history else (),
@@ -122,6 +126,28 @@ def _marked(row: Any) -> Marked:
         row.size_bytes,
         row.is_valid,
     )
+
+
+def _with_owners_of_drained(connection: Connection, marked: Sequence[Marked]) -> list[Marked]:
+    """Return what is marked; of logs of drains, with the owner of the table that the mark names."""
+    drained = {each.oid: name for each in marked if (name := _drained(each.comment)) is not None}
+    if not drained:
+        return list(marked)
+    names = list(drained.values())
+    wanted = {"schemas": [e.schema for e in names], "names": [e.name for e in names]}
+    rows = read_with_retry(lambda: fetch(connection, "uninstall", "list_owners", wanted))
+    owners = {QualifiedName(row.schema, row.name): row.owner for row in rows}
+    return [
+        each._replace(drained_owner=owners.get(drained[each.oid])) if each.oid in drained else each
+        for each in marked
+    ]
+
+
+def _drained(comment: str) -> QualifiedName | None:
+    try:
+        return parse_name(str(read_mark(comment)[DRAINED]))
+    except (KeyError, ValueError):
+        return None
 
 
 def _helpers(connection: Connection, store: Connection | None, database: str) -> Sequence[Helper]:

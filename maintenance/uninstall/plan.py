@@ -123,6 +123,10 @@ def _drain(found: Marked) -> Action | Kept:
         or read_registry(found.comment, found.owner, objects.oid) is None
     ):
         return _unproven(str(found.relation), "marked as the log of a drain, which it is not")
+    if found.owner != found.drained_owner:
+        drained = read_mark(found.comment)[DRAINED]
+        reason = f"marked as the log of a drain of {drained}, which has another owner or is gone"
+        return _unproven(str(found.relation), reason)
     statements = (
         f"DROP FUNCTION {objects.function}() CASCADE",
         f"DROP TABLE {objects.root}, {objects.old}, {objects.log}",

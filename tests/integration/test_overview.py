@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import FindingKind
 from maintenance.monitoring import Level, assess_health, observe_overview
+from maintenance.monitoring.fleet import observe_fleet
 from maintenance.orchestration.build import build
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.notify import run_round
-from maintenance.policy import Policy
+from maintenance.policy import Policies, Policy
 from tests.builders import Database, drop_database, make_database, server_folder
 from tests.conftest import Servers
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy, write_policy
@@ -195,3 +197,46 @@ def test_subject_that_no_run_has_observed_yet_is_named(database: Database, tmp_p
     assert before is not None
     assert after is not None
     assert (before.unobserved, after.unobserved) == (("indexes",), ())
+
+
+def test_fleet_has_a_row_for_each_database_and_the_worst_comes_first(
+    policy: Policy, tmp_path: Path
+) -> None:
+    (tmp_path / policy.path.name).write_text(policy.path.read_text())
+    write_policy(tmp_path, NOWHERE, name="away")
+    (tmp_path / "unset.yaml").write_text("database: {name: unset, url: {env: MISSING_URL}}")
+    (tmp_path / "broken.yaml").write_text("database: {name: broken, url: 7}")
+    result = call("status", "--brief", "--policy", tmp_path, "--json")
+    assert result.exit_code == 1
+    rows = {row["database"]: row for row in json.loads(result.stdout)["databases"]}
+    assert list(rows)[-1] == policy.database.name
+    assert set(rows) == {"away", "unset", "broken.yaml", policy.database.name}
+    assert {name for name, row in rows.items() if not row["is_read"]} == set(list(rows)[:3])
+    seen, overview = rows[policy.database.name], observe_overview(policy)
+    assert overview.history is not None
+    assert seen["errors"] + seen["warnings"] == len(overview.history.alerts) > 0
+    assert seen["unobserved"] == list(overview.history.unobserved) != []
+    assert seen["size_bytes"] > 0
+    assert seen["covered_until"] == min(each.covered_until for each in overview.tables).isoformat()
+    shown = call("status", "--brief", "--policy", tmp_path)
+    assert sorted(rows, key=lambda name: shown.stdout.index(f"\n{name} ")) == list(rows)
+    assert "geheim" not in result.output + shown.output
+
+    job = build([tmp_path]).resolve_job_def("fleet")
+    with server_folder() as folder, dg.DagsterInstance.local_temp(str(folder)) as instance:
+        run = job.execute_in_process(instance=instance)
+    (event,) = run.asset_materializations_for_node("fleet_health")
+    assert event.metadata["databases"].value == 4
+    assert event.metadata["not_read"].value == 3
+    page = str(event.metadata["fleet"].value)
+    assert page.index("away") < page.rindex(policy.database.name)
+    assert "geheim" not in page
+    (check,) = run.get_asset_check_evaluations()
+    assert not check.passed
+
+
+def test_database_that_is_not_read_in_time_is_a_row_that_says_so(policy: Policy) -> None:
+    fleet = observe_fleet(Policies((policy,), ()), limit=timedelta())
+    (row,) = fleet.rows
+    assert (row.database, row.is_read, row.level) == (policy.database.name, False, Level.NOW)
+    assert not fleet.ok

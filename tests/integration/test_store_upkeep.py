@@ -3,17 +3,24 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from maintenance.engine.findings import FindingKind
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
+from maintenance.server.session import connect
+from maintenance.store import history_due
 from tests.builders import Database, Role, drop_database, make_database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
+from tests.sessions import TIMEOUTS
 
 MONTHS = """
 SELECT c.relname FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'maintenance.cost'::regclass ORDER BY 1
+"""
+DETACH = """
+ALTER TABLE maintenance.cost DETACH PARTITION maintenance.cost_2026_11 CONCURRENTLY
 """
 NOVEMBER = datetime(2026, 11, 20, tzinfo=UTC)
 LATER = datetime(2028, 1, 5, tzinfo=UTC)
@@ -32,6 +39,34 @@ def months(database: Database) -> list[str]:
 def test_months_of_the_store_exist_before_a_run_records(database: Database, policy: Policy) -> None:
     assert pipeline.apply(policy, now=NOVEMBER).ok
     assert months(database) == ["cost_2026_11", "cost_2026_12"]
+
+
+def due(database: Database, now: datetime, before: datetime) -> set[str]:
+    with connect(database.url, application="test", timeouts=TIMEOUTS) as store:
+        next_month = datetime(now.year, now.month + 1, 1, tzinfo=UTC)
+        return {each.name for each in history_due(store, (now, next_month), before)}
+
+
+def test_upkeep_is_due_for_a_missing_an_expired_a_default_and_a_half_detached_partition(
+    database: Database, policy: Policy
+) -> None:
+    assert pipeline.apply(policy, now=NOVEMBER).ok
+    assert due(database, NOVEMBER, before=datetime(2026, 11, 30, tzinfo=UTC)) == set()
+    every = due(database, datetime(2026, 8, 1, tzinfo=UTC), before=NOVEMBER)
+    assert "cost" in every
+    assert len(every) > 5
+    assert due(database, NOVEMBER, before=datetime(2026, 12, 1, tzinfo=UTC)) == every
+    database.execute("CREATE TABLE maintenance.other PARTITION OF maintenance.cost DEFAULT")
+    assert due(database, NOVEMBER, before=NOVEMBER) == {"cost"}
+    database.execute("DROP TABLE maintenance.other")
+    assert due(database, NOVEMBER, before=NOVEMBER) == set()
+    with database.connect() as reader, database.connect() as detacher:
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM maintenance.cost")
+        detacher.execute("SET statement_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            detacher.execute(DETACH)
+    assert due(database, NOVEMBER, before=NOVEMBER) == {"cost"}
 
 
 def test_months_and_runs_beyond_keep_are_dropped(database: Database, policy: Policy) -> None:

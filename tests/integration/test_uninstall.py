@@ -178,6 +178,20 @@ def test_name_or_a_mark_alone_proves_nothing(policy: Policy, database: Database)
     assert database.execute(checks) == [(1,)]
 
 
+@pytest.mark.parametrize("drained", ["public.events", "public.gone", '"'])
+def test_log_of_a_drain_of_what_its_owner_does_not_own_is_kept(
+    policy: Policy, database: Database, limited_role: Role, drained: str
+) -> None:
+    database.execute("CREATE TABLE public.maintenance_drain_5_log AS SELECT 1 AS id")
+    database.execute(f"ALTER TABLE public.maintenance_drain_5_log OWNER TO {limited_role.name}")
+    (oid,) = database.execute("SELECT 'public.maintenance_drain_5_log'::regclass::oid::int8")[0]
+    mark = json.dumps({"draining": drained, "oid": 5, "function": None, "made": [oid]})
+    database.execute(f"COMMENT ON TABLE public.maintenance_drain_5_log IS 'maintenance: {mark}'")
+    report = uninstall(policy, act=True)
+    assert kept(report)["public.maintenance_drain_5_log"] == ("unproven", False)
+    assert database.execute("SELECT id FROM public.maintenance_drain_5_log") == [(1,)]
+
+
 @pytest.mark.pg(">= 15")
 def test_what_our_role_may_not_remove_is_told_with_the_grant(
     database: Database, tmp_path: Path, owner_role: Role, limited_role: Role

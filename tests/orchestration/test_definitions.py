@@ -17,6 +17,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import entry
 from maintenance.orchestration.build import build
 from maintenance.orchestration.partition_assets import GROUP
+from maintenance.orchestration.repository import OnDemand, repository_of
 from maintenance.subjects.conversion import CONVERSION
 from maintenance.subjects.partitions import PARTITIONS
 from tests.builders import ROOT
@@ -56,6 +57,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
     names = ("learning_platform", "proposals")
     definitions = build([ROOT / "policies" / f"{name}.yaml" for name in names], NOW)
     assert keys(definitions) == {
+        "fleet_health",
         "learning_platform/partitions/analytics_events",
         "learning_platform/partition_inventory",
         "learning_platform/archives/analytics_events",
@@ -91,6 +93,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals/dagster_storage",
     }
     crons = {
+        "fleet": "0 6 * * *",
         "learning_platform_digest": "0 6 * * *",
         "learning_platform_monthly_partitions": "0 1 20 * *",
         "learning_platform_nightly": "0 2 * * *",
@@ -133,6 +136,7 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
         *("statistics", "workload"),
     )
     assert keys(definitions) == {f"{name}/{subject}" for name in names for subject in subjects} | {
+        "fleet_health",
         "lms/stale_analytics",
         "lms/source/course_analytics",
         "lms/source/enrollments",
@@ -148,7 +152,7 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
             "nightly": "0 2 * * *",
             "weekly_review": "0 4 * * 0",
         }.items()
-    }
+    } | {"fleet": "0 6 * * *"}
     crons |= dict.fromkeys(
         ("nova_monthly_partitions", "nova_monthly_partitions_posts"), "0 1 20 * *"
     )
@@ -174,13 +178,45 @@ def test_folder_of_policies_gives_what_each_of_its_policies_gives() -> None:
     policies = sorted((ROOT / "policies").glob("*.yaml"))
     assert len(policies) == 5
     alone = {key for policy in policies for key in keys(build([policy], NOW))}
-    assert keys(build([ROOT / "policies"], NOW)) == alone
+    assert keys(build([ROOT / "policies"], NOW)) == {*alone, "fleet_health"}
+
+
+@pytest.mark.parametrize("job", ["shop_eu_nightly", "shop_nightly", "shop_eu_pause", "fleet"])
+def test_run_builds_its_own_database_alone(tmp_path: Path, job: str) -> None:
+    """The name of one database begins as that of the other: its jobs are not mistaken."""
+    for name in ("shop", "shop_eu"):
+        write_policy(tmp_path, URL, EVENTS, name=name)
+    demanded = OnDemand([tmp_path])
+    alone = demanded.get_job(job)
+    assert not demanded.is_whole
+    whole = build([tmp_path]).resolve_job_def(job)
+    assert alone.executor_def is dg.in_process_executor
+    assert alone.tags == whole.tags
+    assert {node.name for node in alone.nodes} == {node.name for node in whole.nodes}
+    assert alone.asset_layer.selected_asset_keys == whole.asset_layer.selected_asset_keys
+
+
+def test_repository_has_all_that_the_policies_give() -> None:
+    paths = [ROOT / "policies"]
+    repository, whole = repository_of(paths), build(paths).get_repository_def()
+    assert repository.name == whole.name
+    assert set(repository.job_names) == set(whole.job_names)
+    assert {s.name for s in repository.schedule_defs} == {s.name for s in whole.schedule_defs}
+    assert {s.name for s in repository.sensor_defs} == {s.name for s in whole.sensor_defs}
+    assert repository.asset_graph.get_all_asset_keys() == whole.asset_graph.get_all_asset_keys()
+    assert repository.asset_graph.asset_check_keys == whole.asset_graph.asset_check_keys
+
+
+WHOLE = """
+from maintenance.definitions import defs, repository
+repository.load_all_definitions()
+assert set(defs.get_repository_def().job_names) == set(repository.job_names)
+"""
 
 
 def test_definitions_load_without_server_and_environment() -> None:
-    script = "from maintenance.definitions import defs; defs.get_repository_def()"
     environment = {"PATH": os.environ["PATH"]}
-    command = [sys.executable, "-c", script]
+    command = [sys.executable, "-c", WHOLE]
     run = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

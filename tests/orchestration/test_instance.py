@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from maintenance.orchestration.build import build
+from maintenance.orchestration.repository import repository_of
 from tests.builders import ROOT, Database
 from tests.orchestration.conftest import VARIABLES
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
@@ -19,7 +19,7 @@ def test_nightly_job_runs_with_its_storage_in_postgresql(
 ) -> None:
     database.execute(CREATE_EVENTS)
     write_policy(tmp_path, database.url, EVENTS)
-    job = build([tmp_path / "app.yaml"]).resolve_job_def("app_nightly")
+    job = repository_of([tmp_path / "app.yaml"]).get_job("app_nightly")
     result = job.execute_in_process(instance=shipped, raise_on_error=False)
     assert result.success
     assert database.execute("SELECT status FROM public.runs") == [("SUCCESS",)]
