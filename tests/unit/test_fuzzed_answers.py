@@ -219,6 +219,13 @@ def test_count_of_subscribers_that_is_none_is_refused(count: bytes) -> None:
         invalidate(f"redis://127.0.0.1:{script.port}/0", ["a:*"], {"view": "v"})
 
 
+def test_header_that_is_none_does_not_log_the_url(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script((b"HTTP/1.1 200 OK\r\n: none\r\nContent-Length: 0\r\n\r\n",))
+    with script.serving():
+        call(f"http://127.0.0.1:{script.port}/token")
+    assert caplog.text == ""
+
+
 def finding(name: str) -> Finding:
     return Finding(FindingKind.TABLE_BLOAT, Severity.WARN, name, f"{name}: is empty", 0.5, 0.4)
 
