@@ -3,10 +3,6 @@
 import random
 import re
 from collections.abc import Sequence
-from pathlib import Path
-
-CORPUS = Path(__file__).with_name("fuzz_corpus")
-"""Inputs that once were misread, in a folder for each reader; all are to be refused."""
 
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 
@@ -21,6 +17,58 @@ HOSTILE_SQL = (
     *("CASE WHEN", ":=", "=>", "IN ()", "OPERATOR(pg_catalog.=)", "WITH RECURSIVE", "OVER ()"),
     *("ADD COLUMN", "GENERATED ALWAYS AS IDENTITY", "CHECK", "NOT ENFORCED", "INCLUDE", "*"),
 )
+
+
+HOSTILE_YAML = (
+    *("", "null", "~", "-1", "1e999", "0x10", "0o7", ".nan", "[]", "{}", "{a: b}", "[[[[[[", "'"),
+    *(
+        '"',
+        "\t",
+        "\0",
+        "\x1b[31m",
+        "\u202e",
+        "\ud7ff",
+        "\ufeff",
+        "&a",
+        "*a",
+        "!!python/object",
+        "<<",
+    ),
+    *(
+        "9" * 40,
+        "x" * 5000,
+        "2024-13-45",
+        "1 fortnight",
+        "-3 days",
+        "env",
+        "{env: }",
+        "{env: 'A B'}",
+    ),
+    *("postgresql://u:p@/s@h/d", "%00", 'public."a""', "a.b.c", "* * * *", "99 99 * * *", "true"),
+)
+
+
+def mutated_lines(text: str, values: Sequence[str], rng: random.Random) -> str:
+    """Change a few places of a document: words, lines, indentation, single characters."""
+    for _ in range(rng.randint(1, 4)):
+        lines = text.split("\n")
+        at = rng.randrange(len(lines))
+        match rng.randrange(6):
+            case 0:
+                del lines[at]
+            case 1:
+                lines[at] = re.sub(r": .*", lambda _: ": " + rng.choice(values), lines[at])
+            case 2:
+                lines[at] = " " * rng.randint(0, 6) + lines[at].lstrip()
+            case 3:
+                lines.insert(at, lines[rng.randrange(len(lines))])
+            case 4:
+                place = rng.randint(0, len(lines[at]))
+                lines[at] = lines[at][:place] + rng.choice(values) + lines[at][place:]
+            case _:
+                lines[at] = re.sub(r"\w+", lambda _: rng.choice(values), lines[at], count=1)
+        text = "\n".join(lines)
+    return text
 
 
 def mutated_words(text: str, words: Sequence[str], rng: random.Random) -> str:

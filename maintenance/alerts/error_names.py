@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Iterator
 
-for _name in ("apprise", "urllib3.connectionpool"):
-    # These libraries log whole URLs or their paths at lower levels.
+for _name in ("apprise", "urllib3.connection", "urllib3.connectionpool"):
+    # These log whole URLs or their paths at lower levels, also with the traceback of a bad header.
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 

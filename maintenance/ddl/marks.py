@@ -43,7 +43,7 @@ def read_mark(comment: str | None) -> dict[str, Any]:
         if line.startswith(PREFIX):
             try:
                 facts = json.loads(line.removeprefix(PREFIX))
-            except ValueError:
+            except (ValueError, RecursionError):
                 return {}
             return cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
     return {}

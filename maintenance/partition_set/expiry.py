@@ -136,6 +136,8 @@ def detached(
             at = datetime.fromisoformat(str(mark["at"]))
         except (KeyError, ValueError):
             continue
+        if at.tzinfo is None:  # edited: which moment it is is unknown
+            continue
         bound, period = str(mark.get("bound", "")), str(mark.get("period", ""))
         found.append(Detached(table, bound, period, at))
     yield from sorted(found, key=lambda d: (d.at, d.table.relation))

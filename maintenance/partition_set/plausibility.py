@@ -115,14 +115,13 @@ def mismatch(policy: PartitionPolicy, table: Table, now: datetime) -> Mismatch |
     ranges: list[Range] = []
     for partition, bound in bounds:
         try:
-            each = Range(*read_bound(bound or "", codec), partition)
+            ranges.append(Range(*read_bound(bound or "", codec), partition))
         except ValueError:
             return _unreadable(policy, partition)
-        # For types of time one fitting range is enough: usually the first.
-        if codec.encoding is Encoding.NATIVE and _fits(each, policy.interval, codec.encoding):
-            return None
-        ranges.append(each)
     if codec.encoding is Encoding.NATIVE:
+        # For types of time one fitting range is enough: usually the first.
+        if any(_fits(each, policy.interval, codec.encoding) for each in ranges):
+            return None
         return _native_mismatch(policy, _in_order(ranges))
     return _encoded_mismatch(policy, codec, ranges, now)
 

@@ -17,6 +17,7 @@ PROTOCOL = 2
 _CUT_AGAIN_S = 0.2
 _LONGEST = 200
 _RETRIES = 2
+_COUNTER_LIMIT = 2**63
 _HINT = "check that the server is running, and host, port and password"
 
 
@@ -125,6 +126,18 @@ def describe(url: str) -> str:
         return f"Redis at {parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path}"
     except ValueError:
         return "Redis at an invalid url"
+
+
+def counter(answer: Any) -> int:
+    """Return an answer that is to be a counter, in the range that the store supports.
+
+    Raises:
+        ValueError, TypeError: it is not a counter.
+    """
+    number = int(answer)
+    if isinstance(answer, float) or not 0 <= number < _COUNTER_LIMIT:
+        raise ValueError
+    return number
 
 
 def _said(exc: Exception) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from maintenance.errors import CacheError
-from maintenance.redis_client.client import SESSION_LIMIT_S, Client, opened
+from maintenance.redis_client.client import SESSION_LIMIT_S, Client, counter, opened
 
 CHANNEL = "maintenance:refreshed"
 """The channel on which each invalidation is published, as a JSON object."""
@@ -55,7 +55,7 @@ def invalidate(
     with opened(url, DEADLINE_S + SESSION_LIMIT_S) as client:
         for pattern in dict.fromkeys(patterns):
             for keys in _scan(client, pattern, sleep, clock):
-                n_removed += client.unlink(*keys)
+                n_removed += counter(client.unlink(*keys))
                 if clock() > deadline:
                     raise CacheError(
                         f"{pattern!r}: incomplete: not all keys scanned in {DEADLINE_S:.0f} s",
@@ -63,7 +63,7 @@ def invalidate(
                         retryable=True,
                         reason="deadline",
                     )
-        n_subscribers = client.publish(CHANNEL, json.dumps(message, sort_keys=True))
+        n_subscribers = counter(client.publish(CHANNEL, json.dumps(message, sort_keys=True)))
     return {"keys_removed": n_removed, "subscribers": n_subscribers}
 
 

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from maintenance.errors import CacheError
-from maintenance.redis_client.client import SESSION_LIMIT_S, opened
+from maintenance.redis_client.client import SESSION_LIMIT_S, counter, opened
 from maintenance.redis_client.models import CacheFacts
 
-_LIMIT = 2**63
 _LONGEST = 100
 
 
@@ -42,27 +41,15 @@ def _facts(info: Mapping[str, Any]) -> CacheFacts:
     return CacheFacts(
         server_run=_word(info["run_id"]),
         version=_word(info.get("redis_version", "")),
-        hits=_count(info["keyspace_hits"]),
-        misses=_count(info["keyspace_misses"]),
-        evicted=_count(info["evicted_keys"]),
-        expired=_count(info["expired_keys"]),
-        used_memory_bytes=_count(info["used_memory"]),
-        max_memory_bytes=_count(info.get("maxmemory", 0)),
-        n_keys=_count(sum(_count(each["keys"]) for each in keyspaces)),
-        n_expiring=_count(sum(_count(each["expires"]) for each in keyspaces)),
+        hits=counter(info["keyspace_hits"]),
+        misses=counter(info["keyspace_misses"]),
+        evicted=counter(info["evicted_keys"]),
+        expired=counter(info["expired_keys"]),
+        used_memory_bytes=counter(info["used_memory"]),
+        max_memory_bytes=counter(info.get("maxmemory", 0)),
+        n_keys=counter(sum(counter(each["keys"]) for each in keyspaces)),
+        n_expiring=counter(sum(counter(each["expires"]) for each in keyspaces)),
     )
-
-
-def _count(value: Any) -> int:
-    """Return a counter in the range that the store supports.
-
-    Raises:
-        ValueError, TypeError: it is not a counter.
-    """
-    number = int(value)
-    if isinstance(value, float) or not 0 <= number < _LIMIT:
-        raise ValueError
-    return number
 
 
 def _word(value: Any) -> str:

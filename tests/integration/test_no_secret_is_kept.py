@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import dagster as dg
 import pytest
+from click import Context
 from click.testing import CliRunner
 from psycopg import sql
 
@@ -77,10 +78,26 @@ COMMANDS = (
     ["notify", "--json"],
     ["alerts"],
     ["alerts", "test"],
+    ["alerts", "ack", "monitor_blind", "app", "--until", "1 day"],
+    ["alerts", "mute", "monitor_blind", "app", "--until", "1 day"],
+    ["alerts", "clear", "monitor_blind", "app"],
     ["metrics"],
     ["history", "--json"],
     ["restore", "--table", "public.events", "--period", "2024-01"],
+    ["analyze", "--table", "public.computed"],
+    ["vacuum", "--table", "public.computed"],
+    ["refresh", "--force"],
+    ["rebuild", "--matview", "public.mv"],
+    ["pause", "--for", "1 hour", "--reason", "a test"],
+    ["resume"],
+    ["approve"],
+    ["undo", "0123abcd"],
+    ["explain", "monitor_blind"],
+    ["watch", "--json"],
+    ["init", "--env", "T_DATABASE", "--out", "init.yaml"],
+    ["uninstall"],
 )
+WITHOUT_POLICY = ("init",)
 
 
 def secret(of: str) -> str:
@@ -189,10 +206,11 @@ class Installation:
         (self.policy.parent / "recalculate.sql").write_text(recalculation)
 
     def run(self, *arguments: str) -> None:
-        command = [each.replace("plan.json", str(self.folder / "plan.json")) for each in arguments]
-        result = CliRunner().invoke(
-            cli, [*command, "--policy", str(self.policy)], env=self.variables
-        )
+        files = ("plan.json", "init.yaml")
+        command = [str(self.folder / each) if each in files else each for each in arguments]
+        if command[0] not in WITHOUT_POLICY:
+            command += ["--policy", str(self.policy)]
+        result = CliRunner().invoke(cli, command, env=self.variables)
         assert result.exception is None or isinstance(result.exception, SystemExit), (
             arguments,
             result.exc_info,
@@ -403,6 +421,10 @@ def test_killed_run_leaves_no_secret(
     assert leaks("printed", out + installation.printed) == []
     assert leaks_of_database(database) == []
     assert leaks_of_files(tmp_path) == []
+
+
+def test_every_command_is_among_those_that_are_searched() -> None:
+    assert {command for command, *_ in COMMANDS} == set(cli.list_commands(Context(cli))) - {"demo"}
 
 
 def test_secret_is_found_in_each_form() -> None:

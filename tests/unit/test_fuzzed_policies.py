@@ -1,25 +1,28 @@
-"""Policies that the JSON Schema allows, with any values: loaded, or refused with clear problems."""
+"""Policies of any values that the JSON Schema allows, or of any text: loaded, or refused."""
 
 import copy
-import tempfile
-from collections.abc import Iterator
+import random
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maintenance.errors import PolicyError
 from maintenance.policy import json_schema, load_policy
 from tests.builders import ROOT
-from tests.mutations import CORPUS
+from tests.fuzz import Fuzz, fuzzed
+from tests.mutations import HOSTILE_YAML, mutated_lines
 
 SCHEMA = json_schema()
-EXAMPLE: dict[str, Any] = yaml.safe_load(
-    Path(__file__).with_name("test_policy_example.yaml").read_text()
-)
+TEXT = Path(__file__).with_name("test_policy_example.yaml").read_text()
+EXAMPLE: dict[str, Any] = yaml.safe_load(TEXT)
+SECTIONS = dict(re.findall(r"^(\w+):((?:.|\n(?!\w))*\n)", TEXT, re.MULTILINE))
+"""The sections of the example as they are written."""
+NEEDED = "database"
 Path_ = tuple[str | int, ...]
 
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([0, 1, -1, 2**31, 2**63, 10**30]))
@@ -99,11 +102,16 @@ PARTS = [(at, values_of(schema)) for at, schema in parts_of(EXAMPLE, SCHEMA)]
 CHANGES = st.lists(
     st.one_of(*(st.tuples(st.just(at), values) for at, values in PARTS)), min_size=1, max_size=3
 )
+BESIDE = st.sets(st.sampled_from(sorted(EXAMPLE)), max_size=3)
 
 
-def changed(changes: list[tuple[Path_, Any]]) -> dict[str, Any]:
-    """The example with other values at some places; a place that went with another is left out."""
-    document = copy.deepcopy(EXAMPLE)
+def changed(changes: list[tuple[Path_, Any]], beside: Collection[str]) -> dict[str, Any]:
+    """Some sections of the example with other values; a place that went with another is left out.
+
+    The whole example takes ten times as long to read.
+    """
+    sections = {NEEDED, *beside, *(at[0] for at, _ in changes)}
+    document = copy.deepcopy({name: EXAMPLE[name] for name in EXAMPLE if name in sections})
     for at, value in changes:
         part: Any = document
         try:
@@ -115,9 +123,22 @@ def changed(changes: list[tuple[Path_, Any]]) -> dict[str, Any]:
     return document
 
 
-def load(folder: Path, content: bytes) -> bool:
-    """Load a policy of some content; return whether it was accepted."""
-    path = folder / "policies" / "policy.yaml"
+def some_text(rng: random.Random) -> str:
+    """Some sections of the example as text, with changed lines."""
+    names = {NEEDED, *rng.sample(sorted(SECTIONS), 3)}
+    text = "".join(f"{name}:{part}" for name, part in SECTIONS.items() if name in names)
+    return mutated_lines(text, HOSTILE_YAML, rng)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a policy is that finds the SQL of the repository."""
+    (tmp_path / "sql").symlink_to(ROOT / "sql")
+    (tmp_path / "policies").mkdir()
+    return tmp_path / "policies" / "policy.yaml"
+
+
+def is_loaded(path: Path, content: bytes) -> bool:
     path.write_bytes(content)
     refusal = refusal_of(path)
     assert refusal is None or (refusal and "\x1b" not in refusal), refusal
@@ -132,34 +153,23 @@ def refusal_of(path: Path) -> str | None:
     return None
 
 
-@pytest.mark.parametrize(
-    "n",
-    [
-        pytest.param(15, id="some"),
-        pytest.param(10_000, id="many", marks=(pytest.mark.slow, pytest.mark.timeout(3600))),
-    ],
-)
-def test_a_policy_of_any_values_is_loaded_or_refused(n: int) -> None:
-    n_loaded = 0
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "sql").symlink_to(ROOT / "sql")
-        (folder / "policies").mkdir()
-        for path in sorted((CORPUS / "policy").glob("*")):
-            load(folder, path.read_bytes())
+@fuzzed("policy values", quick=150)  # 30 ms each: to make it, and to read a whole policy
+def test_a_policy_of_any_values_is_loaded_or_refused(fuzz: Fuzz, path: Path) -> None:
+    for kept in fuzz.kept():
+        is_loaded(path, kept.read_bytes())
 
-        @settings(
-            max_examples=n,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
-        )
-        @given(CHANGES)
-        def load_changed(changes: list[tuple[Path_, Any]]) -> None:
-            nonlocal n_loaded
-            text = yaml.safe_dump(changed(changes), sort_keys=False)
-            n_loaded += load(folder, text.encode())
+    def load(drawn: tuple[list[tuple[Path_, Any]], set[str]]) -> bool:
+        return is_loaded(path, yaml.safe_dump(changed(*drawn), sort_keys=False).encode())
 
-        load_changed()
-    assert 0 < n_loaded < n
+    fuzz.draw(st.tuples(CHANGES, BESIDE), load)
+
+
+@fuzzed("policy text")
+def test_a_policy_of_any_text_is_loaded_or_refused(fuzz: Fuzz, path: Path) -> None:
+    for kept in fuzz.kept():
+        is_loaded(path, kept.read_bytes())
+    fuzz.seed(lambda rng: is_loaded(path, some_text(rng).encode("utf-8", "surrogatepass")))
+
+
+def test_sections_of_the_example_are_all_there() -> None:
+    assert SECTIONS.keys() == EXAMPLE.keys()

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ from maintenance.policy.query_conditions import implies, may_stop_early
 from maintenance.policy.query_sql import QueryFilesError, parse_query, read_queries
 from maintenance.policy.sql_parser import MAX_DEPTH
 from maintenance.policy.view_sql import ViewSqlError, read_view_query, view_query
-from tests.mutations import CORPUS, HOSTILE_SQL, mutated_bytes, mutated_words
+from tests.fuzz import Fuzz, fuzzed
+from tests.mutations import HOSTILE_SQL, mutated_bytes, mutated_words
 
 VIEW = QualifiedName("public", "v")
 REFUSED = (DeclaredSqlError, QueryFilesError, ViewSqlError)
@@ -56,50 +56,40 @@ def of_declarations(path: Path) -> list[str]:
 
 
 READERS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
-    "query": (of_queries, QUERY),
-    "view": (of_view, DEFINITION),
-    "declared": (of_declarations, DECLARED),
+    "declared queries": (of_queries, QUERY),
+    "declared views": (of_view, DEFINITION),
+    "declared sql": (of_declarations, DECLARED),
 }
-LONG = (pytest.mark.slow, pytest.mark.timeout(1800))
 
 
-@pytest.mark.parametrize(
-    "n", [pytest.param(500, id="some"), pytest.param(10_000, marks=LONG, id="many")]
-)
-@pytest.mark.parametrize("kind", sorted(READERS))
-def test_a_file_of_any_content_is_read_as_statements_or_refused(
-    tmp_path: Path, kind: str, n: int
-) -> None:
-    read, text = READERS[kind]
-    n_read = 0
-    for seed in range(n):
-        rng = random.Random(seed)
+@fuzzed(*READERS)
+def test_a_file_of_any_content_is_read_as_statements_or_refused(tmp_path: Path, fuzz: Fuzz) -> None:
+    read, text = READERS[fuzz.kind]
+    path = tmp_path / "queries" / "query.sql"
+    path.parent.mkdir()
+
+    def is_read(rng: random.Random) -> bool:
         content = mutated_words(text, HOSTILE_SQL, rng).encode()
-        if seed % 3 == 0:
+        if rng.randrange(3) == 0:
             content = mutated_bytes(text.encode(), rng)
-        path = tmp_path / f"{kind}_{seed}.sql"
         path.write_bytes(content)
         try:
             statements = read(path)
         except REFUSED:
-            continue
-        except Exception as error:  # noqa: BLE001 - any other would be a traceback
-            pytest.fail(f"seed {seed}: {type(error).__name__}: {error}")
-        finally:
-            path.unlink()
-        n_read += 1
-        assert b"\0" not in content, f"seed {seed}: what follows the NUL is ignored"
-        for statement in statements:
-            assert len(parse_sql(statement)) == 1, f"seed {seed}"
-    assert 0 < n_read < n
+            return False
+        assert b"\0" not in content, "what follows the NUL is ignored"
+        assert [len(parse_sql(statement)) for statement in statements] == [1] * len(statements)
+        return True
+
+    fuzz.seed(is_read)
 
 
-KEPT = sorted(chain.from_iterable((CORPUS / kind).glob("*.sql") for kind in READERS))
+KEPT = [(kind, path) for kind in READERS for path in Fuzz(kind, 0).kept()]
 
 
-@pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_what_was_once_misread_is_refused(tmp_path: Path, path: Path) -> None:
-    read, _ = READERS[path.parent.name]
+@pytest.mark.parametrize(("kind", "path"), KEPT, ids=lambda each: getattr(each, "stem", each))
+def test_what_was_once_misread_is_refused(tmp_path: Path, kind: str, path: Path) -> None:
+    read, _ = READERS[kind]
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
     with pytest.raises(REFUSED):
