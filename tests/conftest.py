@@ -219,7 +219,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave to the proof what a test does on other server versions than the one in its turn."""
-    is_every_version: bool = config.getoption("--every-version")
+    is_every_version = bool(config.getoption("--every-version"))
     files = defaultdict[Path, defaultdict[str, dict[int, pytest.Item]]](lambda: defaultdict(dict))
     for item in items:
         if major := _major_of(item):
