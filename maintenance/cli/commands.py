@@ -21,6 +21,7 @@ from maintenance.cli.options import (
     FILE,
     NOW,
     ONLY,
+    SCHEDULED,
     WAVES,
     answer,
     policy_options,
@@ -35,6 +36,7 @@ from maintenance.cli.text_output import (
     render_plan,
     render_restored,
 )
+from maintenance.engine.gate import Origin
 from maintenance.engine.saved_plan import ReviewedPlan, read_reviewed
 from maintenance.engine.scope import Request
 from maintenance.errors import MaintenanceError, UsageError
@@ -136,6 +138,7 @@ def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
 @ONLY
 @WAVES
 @NOW
+@SCHEDULED
 @click.option("--out", type=FILE, help="Save the plan to this file, for review and apply --plan.")
 @click.option("--brief", is_flag=True, help="Print one line an action, without statements.")
 @click.option("--sql", is_flag=True, help="Print every statement, also the DO blocks around them.")
@@ -147,6 +150,7 @@ def plan(
     now: datetime | None,
     out: Path | None,
     *,
+    scheduled: bool,
     brief: bool,
     sql: bool,
 ) -> None:
@@ -156,7 +160,9 @@ def plan(
     detail = PlanDetail.BRIEF if brief else PlanDetail.SQL if sql else PlanDetail.USUAL
 
     def work(policy: Policy) -> Report:
-        report = pipeline.plan(policy, now=now, only=only, request=Request(waves=waves))
+        report = pipeline.plan(
+            policy, now=now, only=only, request=Request(waves=waves), origin=_origin(scheduled)
+        )
         if out is not None:
             _save(out, policy, report, only)
         return report
@@ -175,6 +181,7 @@ def plan(
 )
 @click.option("--plan", "plan_file", type=PLAN_FILE, help="Apply exactly this saved plan.")
 @click.option("--again", is_flag=True, help="Carry out again what was undone.")
+@SCHEDULED
 def apply(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -185,6 +192,7 @@ def apply(
     periods: tuple[str, ...],
     plan_file: Path | None,
     again: bool,
+    scheduled: bool,
 ) -> None:
     """Apply what plan shows, then report the remaining findings."""
     if now is not None and os.environ.get(CLOCK_OVERRIDE) != "1":
@@ -194,6 +202,11 @@ def apply(
         )
     if periods and table is None:
         raise UsageError("--period requires --table", hint="add --table NAME")
+    if scheduled and plan_file is not None:
+        raise UsageError(
+            "--plan can't be combined with --scheduled",
+            hint="omit --scheduled: somebody has read this plan",
+        )
 
     reviewed = _reviewed(plan_file, only, table) if plan_file is not None else None
 
@@ -211,9 +224,14 @@ def apply(
             request=Request(table, periods, again=again, waves=waves),
             reviewed=reviewed,
             progress=error_console.print_progress,
+            origin=_origin(scheduled),
         )
 
     answer(policies, as_json, work, applied_document, render_applied)
+
+
+def _origin(scheduled: bool) -> Origin:
+    return Origin.SCHEDULED if scheduled else Origin.COMMAND
 
 
 @cli.command()

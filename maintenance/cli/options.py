@@ -91,6 +91,11 @@ WAVES = click.option(
     multiple=True,
     help="Roll out this wave of declared indexes only; repeatable.",
 )
+SCHEDULED = click.option(
+    "--scheduled",
+    is_flag=True,
+    help="As a schedule would: retention needs its approval, and a pause is no error.",
+)
 NOW = click.option("--now", callback=read_moment, help="ISO 8601 time to use as the current time.")
 
 

@@ -234,6 +234,29 @@ def test_run_by_hand_that_retired_a_partition_is_an_approval(
 
 
 @pytest.mark.pg("== 18")
+def test_command_of_a_scheduler_needs_an_approval_and_is_not_refused_by_a_pause(
+    filled: Database, tmp_path: Path
+) -> None:
+    policy = policy_of(filled, tmp_path)
+    of = ("--policy", policy.path, "--scheduled")
+    for command in ("plan", "apply"):
+        code, document = call(command, *of)
+        assert code == 0
+        assert {each["held_by"] for each in document["actions"]} == {"retention_unapproved"}
+    assert set(names(filled)) > OLD
+    pause(policy, reason="migration")
+    code, document = call("apply", *of)
+    assert (code, {each["held_by"] for each in document["actions"]}) == (0, {"paused"})
+    resume(policy)
+    approve(policy)
+    assert call("apply", *of)[0] == 0
+    assert not OLD.intersection(names(filled))
+    saved = tmp_path / "plan.json"
+    assert call("plan", "--policy", policy.path, "--out", saved)[0] == 0
+    assert call("apply", "--plan", saved, *of)[0] == 2
+
+
+@pytest.mark.pg("== 18")
 def test_run_by_hand_that_retired_nothing_is_no_approval(filled: Database, tmp_path: Path) -> None:
     keeping = policy_of(filled, tmp_path, {"retention": {"keep": "12 months"}})
     assert pipeline.apply(keeping).results == ()
