@@ -51,6 +51,8 @@ def test_upkeep_is_due_for_a_missing_an_expired_a_default_and_a_half_detached_pa
     database: Database, policy: Policy
 ) -> None:
     assert pipeline.apply(policy, now=NOVEMBER).ok
+    database.execute("CREATE TABLE of_numbers (id int) PARTITION BY RANGE (id)")
+    database.execute("CREATE TABLE few PARTITION OF of_numbers FOR VALUES FROM ('0') TO ('100')")
     assert due(database, NOVEMBER, before=datetime(2026, 11, 30, tzinfo=UTC)) == set()
     every = due(database, datetime(2026, 8, 1, tzinfo=UTC), before=NOVEMBER)
     assert "cost" in every
