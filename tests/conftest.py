@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from urllib.parse import urlsplit
 
 import pytest
@@ -208,17 +209,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("server", versions, indirect=True)
 
 
+COSTLY = Path(__file__).with_name("costly_tests.txt")
+"""The tests that are left to CI, one a line; `--write-costly` writes it."""
+COSTLY_S = 3.5
+"""From how long on, among all others, for the mean of a test's examples."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-version",
         action="store_true",
         help="tests that are not marked in_turn run on all server versions but one between",
     )
+    parser.addoption(
+        "--write-costly",
+        action="store_true",
+        help=f"write the tests that took longer than {COSTLY_S} s into {COSTLY.name}",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave to the proof what a test does on other server versions than the one in its turn."""
+    """Leave costly tests to CI, and to the proof other server versions than the one in turn."""
+    costly = set(COSTLY.read_text().splitlines())
+    for item in items:
+        if _without_example(item.nodeid) in costly and not item.get_closest_marker("essential"):
+            item.add_marker(pytest.mark.thorough)
     is_every_version = bool(config.getoption("--every-version"))
     files = defaultdict[Path, defaultdict[str, dict[int, pytest.Item]]](lambda: defaultdict(dict))
     for item in items:
@@ -244,6 +260,26 @@ def _left_to_the_proof(
     if is_every_version and not is_in_turn:
         return {MOSTLY_PROVED} & set(versions) if len(versions) > 1 else set()
     return set(versions) - {list(versions)[n_test % len(versions)]}
+
+
+_took_s: dict[str, list[float]] = defaultdict(list)
+
+
+def _without_example(nodeid: str) -> str:
+    return nodeid.partition("[")[0]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    times = _took_s[_without_example(report.nodeid)]
+    if report.when == "setup":
+        times.append(0)
+    times[-1] += report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("--write-costly") and "PYTEST_XDIST_WORKER" not in os.environ:
+        costly = sorted(test for test, times in _took_s.items() if fmean(times) > COSTLY_S)
+        COSTLY.write_text("".join(f"{test}\n" for test in costly))
 
 
 def pytest_collection_finish() -> None:

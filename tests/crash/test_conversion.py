@@ -28,7 +28,7 @@ from tests.interruptions import OURS, Interruption, Process, end_backends, kill_
 from tests.load_generator import always_read, crowd, moments, rows_there
 from tests.policies import make_policy, write_policy
 
-pytestmark = [pytest.mark.thorough, pytest.mark.in_turn, pytest.mark.timeout(LIMIT_S)]
+pytestmark = [pytest.mark.in_turn, pytest.mark.timeout(LIMIT_S)]
 
 BUSY = moments(-2, -1, 0)
 LEFT = """

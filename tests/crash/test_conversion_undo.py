@@ -21,8 +21,6 @@ from tests.integration.test_conversion_references import LONGER, PAIRS, SINGLE
 from tests.kills import Kill, crash_server, end_backends, kill_client, runs_through
 from tests.policies import make_policy
 
-pytestmark = pytest.mark.thorough
-
 NULLABLE = f"{PLAIN}; ALTER TABLE public.events ALTER at DROP NOT NULL"
 HOLDS = """
 SELECT count(*), count(DISTINCT id), sum(hashtextextended(id::text || at::text, 0))

@@ -23,8 +23,6 @@ from maintenance.pipeline import run as pipeline
 from tests.builders import Database, drop_database, make_database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy, write_policy
 
-pytestmark = pytest.mark.thorough
-
 SEED = 20261120
 MAX_MADE = 15
 """So many partitions a disturbed run may make before it is interrupted."""

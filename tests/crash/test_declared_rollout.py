@@ -19,8 +19,6 @@ from tests.crash.test_upkeep_of_tables import BUILDS, FILLED, blocking, interrup
 from tests.kills import Kill, crash_server, end_backends, kill_client, runs_through
 from tests.policies import make_policy, write_policy
 
-pytestmark = pytest.mark.thorough
-
 SCHEMA = """
 CREATE TABLE public.orders (id bigint PRIMARY KEY, number bigint NOT NULL, customer int NOT NULL,
   amount numeric NOT NULL, note text, at timestamptz NOT NULL);

@@ -35,7 +35,7 @@ MANY_TIMES = 20
 LIMIT_S = 3600
 """Of a proof with dozens of runs, on a machine that has much other work."""
 
-pytestmark = [pytest.mark.thorough, pytest.mark.timeout(LIMIT_S)]
+pytestmark = pytest.mark.timeout(LIMIT_S)
 
 
 def start(database: Database, folder: Path, role: Role | None) -> Process:

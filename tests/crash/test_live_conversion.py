@@ -25,8 +25,6 @@ from tests.kills import Kill, crash_server, end_backends, kill_client, runs_thro
 from tests.policies import make_policy
 from tests.sessions import until
 
-pytestmark = pytest.mark.thorough
-
 MOST = 200
 MOST_RUNS = 4
 """Runs until nothing is left to do: one may have been killed after its last change."""

@@ -57,6 +57,7 @@ def blocked(layout: Layout, patience: str = "") -> list[str]:
     return blocked
 
 
+@pytest.mark.essential
 @pytest.mark.in_turn
 @each_scenario
 def test_locks_are_those_that_the_plan_declares_and_nobody_waits(layout: Layout) -> None:

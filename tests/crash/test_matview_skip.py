@@ -17,8 +17,6 @@ from tests.builders import Database
 from tests.policies import make_policy
 from tests.random_changes import VIEWS, World
 
-pytestmark = pytest.mark.thorough
-
 LEDGER = """
 SELECT DISTINCT ON (view) view, greatest(as_of, proven_as_of)
 FROM maintenance.matview_refresh WHERE error IS NULL ORDER BY view, id DESC

@@ -28,8 +28,6 @@ from tests.kills import Kill, crash_server, end_backends, kill_client, runs_thro
 from tests.load_generator import BUSY_MONTHS, build_wide, crowd, rows_there
 from tests.policies import EVENTS, make_policy
 
-pytestmark = pytest.mark.thorough
-
 MOST = 300
 
 

@@ -77,6 +77,7 @@ def stage(
     stage.close()
 
 
+@pytest.mark.essential
 @pytest.mark.in_turn
 @each_scenario
 def test_run_that_is_interrupted_somewhere_converges(stage: Stage, scenario: Scenario) -> None:

@@ -26,7 +26,7 @@ from tests.integration.test_trees import (
 )
 from tests.policies import EVENTS, make_policy
 
-pytestmark = [pytest.mark.thorough, pytest.mark.in_turn]
+pytestmark = pytest.mark.in_turn
 
 KILLER = """
 CREATE SEQUENCE public.commands;

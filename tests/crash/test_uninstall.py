@@ -18,8 +18,6 @@ from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.sweep import Layout
 from tests.whole_catalogs import all_rows
 
-pytestmark = pytest.mark.thorough
-
 SEED = 20261129
 PLACES = 6
 """How many points of each scenario are tried."""
