@@ -211,7 +211,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 COSTLY = Path(__file__).with_name("costly_tests.txt")
 """The tests that are left to CI, one a line; `--write-costly` writes it."""
-COSTLY_S = 3.5
+COSTLY_S = 2.5
 """From how long on, among all others, for the mean of a test's examples."""
 
 

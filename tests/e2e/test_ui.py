@@ -29,7 +29,8 @@ from tests.e2e.demos import (
 )
 from tests.orchestration.test_runs import month
 
-pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
+# Its demo takes minutes to start, whatever test asks for it first.
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(2 * PATIENCE_S)]
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 90_000
