@@ -212,7 +212,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 COSTLY = Path(__file__).with_name("costly_tests.txt")
 """The tests that are left to CI, one a line; `--write-costly` writes it."""
 COSTLY_S = 2.5
-"""From how long on, among all others, for the mean of a test's examples."""
+"""A test is costly if its examples take longer than this in a whole run, on average."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -96,7 +96,7 @@ def _tables(policy: Policy, store: Connection, now: datetime) -> Policy:
     keep = min(wanted, ONE_MONTH, key=lambda span: span.before(today))
     next_month = add_months(today.replace(day=1), PREMAKE)
     moments = (now, midnight(next_month, ZoneInfo("UTC")))
-    # One day more than in any zone.
+    # A day too early rather than too late: the plan decides, in the zone of the policy.
     expired_by = midnight(keep.before(today) + timedelta(days=1), ZoneInfo("UTC"))
     due = history_due(store, moments, before=expired_by)
     sections = tuple(_section(table, keep) for table in due)
