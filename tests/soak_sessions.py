@@ -109,7 +109,8 @@ class Application:
         slowest_s: how long the slowest took, by first word.
         n_checks: how often readers held what they saw against the books.
         n_dumps: copies of the database by pg_dump.
-        n_dumps_in_vain: those that ended since a table was dropped after they had listed it.
+        n_dumps_in_vain: those that ended since a table or an index was dropped after they had
+            listed it.
     """
 
     database: Database
@@ -382,7 +383,10 @@ class Idler:
 
 
 _COPIED = re.compile(rb"COPY public\.(\w+) \(id, at, kind, value\) FROM stdin;")
-_DROPPED = re.compile(r"relation .* does not exist|could not open relation with OID")
+_DROPPED = re.compile(
+    r"relation .* does not exist|could not open relation with OID|cache lookup failed for \w+ \d+"
+)
+"""What pg_dump ends with if an object is dropped after its snapshot and before its locks."""
 
 
 @dataclass
