@@ -1,13 +1,14 @@
 """Images for the metadata: the partitions of a table over time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import dagster as dg
+import leather
 
 from maintenance.catalog.history import Archived
-from maintenance.orchestration.charts import embedded
+from maintenance.orchestration.charts import embedded, name_places, nothing
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
 
 _GONE = "archived and dropped"
@@ -22,10 +23,10 @@ _COLOURS = {
 }
 """Colors by state, in the order of the legend."""
 
-_HATCHED: dict[str, Any] = {"hatch": "////", "edgecolor": "#9a9a9a", "linewidth": 0.4}
-_MARK: dict[str, Any] = {"marker": "v", "color": "#2f2f2f", "linestyle": "", "markersize": 4}
+_MARK, _MARK_RADIUS = "#2f2f2f", 3
+
 _MEGABYTE = 2**20
-_MOST_LABELS = 24
+_MOST_BARS = 240
 
 
 class Bar(NamedTuple):
@@ -40,7 +41,7 @@ class Bar(NamedTuple):
 def timeline(
     table: TableInventory, now: datetime, archives: Sequence[Archived] = ()
 ) -> dg.MarkdownMetadataValue:
-    """Draw a table's partitions in order of time: the height is the size, the color the state.
+    """Draw a table's newest partitions by time: the height is the size, the color the state.
 
     Args:
         table: its partitions.
@@ -49,8 +50,10 @@ def timeline(
             the size of the archive.
     """
     bars = bars_of(table, now, archives)
-    figure = _draw(bars, f"{table.table}: {table.ahead} of {table.premake} ahead")
-    return embedded(figure, f"{len(bars)} periods")
+    title = f"{table.table}: {table.ahead} of {table.premake} ahead"
+    if len(bars) > _MOST_BARS:
+        title = f"{title}; newest {_MOST_BARS} of {len(bars)} periods"
+    return _drawn(bars[-_MOST_BARS:], title) if bars else nothing(title)
 
 
 def bars_of(table: TableInventory, now: datetime, archives: Sequence[Archived]) -> list[Bar]:
@@ -70,73 +73,30 @@ def bars_of(table: TableInventory, now: datetime, archives: Sequence[Archived]) 
     ]
 
 
-def _draw(bars: Sequence[Bar], title: str) -> Any:
-    # Importing Matplotlib takes half a second, so only charts pay for it.
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(10, 3.2), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    # A `$` in a name must not be read as a formula.
-    axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
-    _draw_bars(axes, bars)
-    _draw_scales(axes, bars)
-    # Outside the axes, so that it hides no bar.
-    figure.legend(
-        handles=list(_legend(bars)),
-        loc="outside lower left",
-        ncols=len(_COLOURS) + 1,
-        fontsize=8,
-        frameon=False,
-        handlelength=1.2,
-        columnspacing=1.4,
-    )
-    return figure
-
-
-def _draw_bars(axes: Any, bars: Sequence[Bar]) -> None:
+def _drawn(bars: Sequence[Bar], title: str) -> dg.MarkdownMetadataValue:
+    chart: Any = leather.Chart(title)
+    places = name_places(chart, [bar.label for bar in bars])
+    most = max(bar.size for bar in bars)
     # Empty partitions get a minimum height, so that they are visible.
-    least = max((bar.size for bar in bars), default=0.0) * 0.02 or 0.1
+    least = most * 0.02 or 0.1
     heights = [max(bar.size, least) for bar in bars]
-    colours = [_COLOURS[bar.state] for bar in bars]
-    drawn = axes.bar(range(len(bars)), heights, color=colours, width=0.86)
-    for patch, bar in zip(drawn, bars, strict=True):
-        if bar.state == _GONE:
-            patch.set(**_HATCHED)
-    marked = [place for place, bar in enumerate(bars) if bar.archived]
-    above = max(heights, default=1.0) * 0.06
-    axes.plot(marked, [heights[place] + above for place in marked], **_MARK)
-
-
-def _draw_scales(axes: Any, bars: Sequence[Bar]) -> None:
-    step = -(-len(bars) // _MOST_LABELS) or 1
-    labels = [bar.label for bar in bars][::step]
-    axes.set_xticks(
-        range(0, len(bars), step),
-        labels,
-        rotation=50,
-        ha="right",
-        rotation_mode="anchor",
-        parse_math=False,
-    )
-    axes.margins(x=0.01, y=0.1)
-    axes.set_ylabel("MB", fontsize=8)
-    axes.tick_params(axis="both", length=2, labelsize=8)
-    axes.yaxis.grid(visible=True, color="#e8e8e8", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _legend(bars: Sequence[Bar]) -> Iterator[Any]:
-    from matplotlib.lines import Line2D  # noqa: PLC0415
-    from matplotlib.patches import Patch  # noqa: PLC0415
-
-    states = {bar.state for bar in bars}
+    chart.set_y_scale(leather.Linear(0, max(heights) * 1.1))
+    chart.add_y_axis(name="MB")
+    columns = list(zip(places, heights, bars, strict=True))
     for state, colour in _COLOURS.items():
-        if state in states:
-            hatched = _HATCHED if state == _GONE else {}
-            yield Patch(facecolor=colour, label=state, **hatched)
-    if any(bar.archived for bar in bars):
-        yield Line2D([], [], label="archived", **_MARK)
+        if of_state := [(place, height) for place, height, bar in columns if bar.state == state]:
+            chart.add_columns(of_state, name=state, fill_color=colour)
+    above = max(heights) * 0.05
+    if marked := [(place, height + above) for place, height, bar in columns if bar.archived]:
+        chart.add_series(leather.Series(marked, name="archived"), _Marks(_MARK, _MARK_RADIUS))
+    return embedded(chart, f"{len(bars)} periods")
+
+
+class _Marks(leather.Dots):
+    """Dots above columns, whose places have names."""
+
+    def validate_series(self, series: Any) -> Literal[True]:  # noqa: ARG002 - as it is called
+        return True
 
 
 def _state(facts: PartitionFacts, now: datetime) -> str:

@@ -313,7 +313,7 @@ finally:
 """
 
 OF_OTHER_WORK = {
-    *("dagster", "matplotlib", "numpy", "prometheus_client", "sqlite3"),
+    *("dagster", "leather", "numpy", "prometheus_client", "sqlite3"),
     *("apprise", "fsspec", "pglast", "pyarrow", "redis", "requests"),
     *("maintenance.demo", "maintenance.orchestration", "maintenance.pipeline.init"),
 }

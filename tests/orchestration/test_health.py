@@ -84,7 +84,7 @@ def test_nightly_shows_tables_numbers_charts_and_red_checks(
     assert bloat["relations"] == 2
     assert bloat["empty_megabytes"] > 0
     assert 'public."fil\\|led"' in bloat["worst"]
-    assert bloat["trend"].startswith("![app: bloat](data:image/png;base64,")
+    assert bloat["trend"].startswith("![app: bloat](data:image/svg+xml;base64,")
     assert workload["connections"] > 0
     assert workload["size_by_month"].startswith("![")
     assert workload["hit_rates"].startswith("![")

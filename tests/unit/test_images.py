@@ -1,12 +1,12 @@
 """The picture of a table's timeline: what is drawn, and how it is told apart."""
 
-import base64
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from maintenance.catalog.history import Archived
 from maintenance.orchestration.images import bars_of, timeline
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
+from tests.unit.test_charts import MOST_BYTES, SVG, drawn, texts
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 MB = 2**20
@@ -57,9 +57,25 @@ def test_every_period_has_its_state_size_and_archive_in_order_of_time() -> None:
     ]
 
 
-def test_picture_is_a_png_that_stands_in_the_text_itself() -> None:
-    empty = replace(TABLE, table='public."$x$ _{"', partitions=())
-    for table, archives in ((TABLE, ARCHIVES), (TABLE, ()), (empty, ())):
-        text = timeline(table, NOW, archives).md_str or ""
-        encoded = text.split("base64,")[1].rstrip(")")
-        assert base64.b64decode(encoded).startswith(b"\x89PNG")
+def test_each_state_has_its_color_and_name_and_archives_are_marked() -> None:
+    picture = drawn(timeline(TABLE, NOW, ARCHIVES))
+    columns = [rect for rect in picture.iter(f"{SVG}rect") if rect.get("height") != "10"]
+    assert len({rect.attrib["fill"] for rect in columns[1:]}) == 7
+    assert {"2026-06", "e_default", "archived and dropped", "expired", "held", "past"} <= set(
+        texts(picture)
+    )
+    assert len(list(picture.iter(f"{SVG}circle"))) == len(ARCHIVES)
+
+
+def test_hostile_name_is_drawn_and_of_no_partitions_it_is_said() -> None:
+    hostile = replace(TABLE, table='public."$x$ <_{&\x07"')
+    assert 'public."$x$ <_{&\\x07": 1 of 3 ahead' in texts(drawn(timeline(hostile, NOW)))
+    empty = timeline(replace(hostile, partitions=()), NOW).md_str or ""
+    assert empty.endswith(": no values yet")
+
+
+def test_of_a_thousand_years_the_newest_months_are_drawn() -> None:
+    months = tuple(facts(1000 + n // 12, n % 12 + 1, n % 90) for n in range(11_000))
+    found = timeline(replace(TABLE, partitions=months), NOW, ARCHIVES)
+    assert len(found.md_str or "") < MOST_BYTES
+    assert "public.e: 1 of 3 ahead; newest 240 of 11003 periods" in texts(drawn(found))
