@@ -1,25 +1,30 @@
-"""Writes the counts of the long proofs into the page on reliability."""
+"""Writes the counts of the long proofs into the page on reliability.
 
-from collections.abc import Collection, Iterable, Mapping
+Several processes may do so at a time.
+"""
+
+import fcntl
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from tests.builders import ROOT
-from tests.crash.sweep import Tally
+from tests.crash.sweep import BETWEEN, Tally
 
 PAGE = ROOT / "docs" / "reliability.md"
 PAGE_WANTED = "MAINTENANCE_WRITE_RELIABILITY"
 """The environment variable with which a complete proof writes its counts into the page."""
 
 SWEEP = (
-    "| PostgreSQL | kind of action | points | tried | converged |",
-    "| ---------- | -------------- | -----: | ----: | --------: |",
+    "| PostgreSQL | scenario | kinds of actions | points | tried | converged | as of |",
+    "| ---------- | -------- | ---------------- | -----: | ----: | --------: | ----- |",
 )
 SOAK = (
     "| PostgreSQL | minutes | months | rows | statements | failed | slowest write | runs | killed"
-    " | actions | dumps |",
+    " | actions | dumps | as of |",
     "| ---------- | ------: | -----: | ---: | ---------: | -----: | ------------: | ---: | -----:"
-    " | ------: | ----: |",
+    " | ------: | ----: | ----- |",
 )
 FUZZ = (
     "| input | examples | accepted | refused | as of |",
@@ -27,16 +32,18 @@ FUZZ = (
 )
 
 
-def write_counts(by_version: Mapping[int, Tally]) -> None:
-    """Replace the counts of the sweeps of these versions; those of others stay as they are."""
-    rows = [row for major, tally in by_version.items() for row in _rows(major, tally)]
-    _replace("sweep", (_as_of(), "", *SWEEP), {str(major) for major in by_version}, rows)
+def write_sweep(major: int, scenario: str, tally: Tally) -> None:
+    """Replace the counts of a scenario on this version."""
+    kinds = ", ".join(sorted(tally.points.keys() - {BETWEEN}))
+    n_points, n_tried, n_converged = (
+        f"{each.total():,}" for each in (tally.points, tally.tried, tally.converged)
+    )
+    _replace("sweep", SWEEP, (major, scenario), (kinds, n_points, n_tried, n_converged))
 
 
 def write_soak(major: int, counts: Mapping[str, Any]) -> None:
     """Replace the counts of the soak of this version."""
     cells = (
-        major,
         f"{counts['seconds'] / 60:.0f}",
         counts["months"],
         f"{counts['rows']:,}",
@@ -48,49 +55,45 @@ def write_soak(major: int, counts: Mapping[str, Any]) -> None:
         sum(counts["done"].values()),
         counts["dumps"],
     )
-    _replace("soak", (_as_of(), "", *SOAK), {str(major)}, [_row(cells)])
+    _replace("soak", SOAK, (major,), cells)
 
 
 def write_fuzz(kind: str, n: int, n_accepted: int) -> None:
     """Replace the counts of this kind of input."""
-    counts = (f"{number:,}" for number in (n, n_accepted, n - n_accepted))
-    _replace("fuzz", FUZZ, {kind}, [_row((kind, *counts, _today()))])
+    _replace("fuzz", FUZZ, (kind,), [f"{number:,}" for number in (n, n_accepted, n - n_accepted)])
 
 
-def _replace(name: str, head: Iterable[str], keys: Collection[str], rows: Iterable[str]) -> None:
-    """Replace the rows of a table that begin with one of these keys; newest versions come first."""
+def _replace(
+    name: str, head: Iterable[str], key: Sequence[object], counts: Iterable[object]
+) -> None:
+    """Replace the row of a table that begins with a key; newest versions come first."""
     begin, end = (f"<!-- counts of the {name}: {which} -->" for which in ("begin", "end"))
-    before, _, rest = PAGE.read_text().partition(begin)
-    block, _, after = rest.partition(end)
-    head = tuple(head)
-    lines = [line for line in block.splitlines() if line.startswith("| ") and line not in head]
-    kept = [line for line in lines if _key(line) not in keys]
-    ordered = sorted([*kept, *rows], key=lambda row: (-int("0" + _version(row)), row))
-    PAGE.write_text(f"{before}{begin}\n\n" + "\n".join([*head, *ordered]) + f"\n\n{end}{after}")
+    head, key = tuple(head), tuple(map(str, key))
+    row = _row((*key, *counts, f"{datetime.now(UTC):%Y-%m-%d}"))
+    with _page_alone():
+        before, _, rest = PAGE.read_text().partition(begin)
+        block, _, after = rest.partition(end)
+        rows = [line for line in block.splitlines() if line.startswith("| ") and line not in head]
+        kept = [line for line in rows if _cells(line)[: len(key)] != key]
+        ordered = sorted([*kept, row], key=_in_order)
+        PAGE.write_text(f"{before}{begin}\n\n" + "\n".join([*head, *ordered]) + f"\n\n{end}{after}")
 
 
-def _key(row: str) -> str:
-    return row.split("|")[1].strip()
+@contextmanager
+def _page_alone() -> Generator[None]:
+    with PAGE.open() as page:
+        fcntl.flock(page, fcntl.LOCK_EX)
+        yield
 
 
-def _version(row: str) -> str:
-    return _key(row) if _key(row).isdecimal() else ""
+def _cells(row: str) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in row.strip("|").split("|"))
+
+
+def _in_order(row: str) -> tuple[int, tuple[str, ...]]:
+    cells = _cells(row)
+    return -int(cells[0]) if cells[0].isdecimal() else 0, cells
 
 
 def _row(cells: Iterable[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
-
-
-def _today() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d}"
-
-
-def _as_of() -> str:
-    return f"As of {_today()}."
-
-
-def _rows(major: int, tally: Tally) -> list[str]:
-    return [
-        _row((major, kind, n, tally.tried[kind], tally.converged[kind]))
-        for kind, n in tally.points.items()
-    ]

@@ -70,14 +70,6 @@ class Tally:
     failures: list[str] = field(default_factory=list[str])
     missed: int = 0
 
-    def add(self, other: "Tally") -> None:
-        """Add what another one has counted."""
-        self.points += other.points
-        self.tried += other.tried
-        self.converged += other.converged
-        self.failures += other.failures
-        self.missed += other.missed
-
     def lines(self) -> list[str]:
         """A line for each kind."""
         return [

@@ -7,8 +7,7 @@ row there once, nothing of ours left, and a journal that says so.
 
 import os
 import random
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,9 @@ from maintenance.engine.actions import ActionKind
 from tests.builders import ROOT
 from tests.caches import cache_server, program_of
 from tests.conftest import MAJORS
-from tests.crash.reliability_page import PAGE_WANTED, write_counts
+from tests.crash.reliability_page import PAGE_WANTED, write_sweep
 from tests.crash.scenarios import SCENARIOS, Scenario
-from tests.crash.sweep import Stage, Tally, all_tries, sweep, tries_in_turn
+from tests.crash.sweep import Stage, all_tries, sweep, tries_in_turn
 from tests.crash.test_default_partition import LIMIT_S
 
 SEED = 20261129
@@ -87,42 +86,19 @@ def test_run_that_is_interrupted_somewhere_converges(stage: Stage, scenario: Sce
     assert tally.failures == []
 
 
-@pytest.fixture(scope="module")
-def tallies() -> Iterator[dict[int, dict[str, Tally]]]:
-    """By version and scenario; written into the page if all scenarios were tried."""
-    tallies: dict[int, dict[str, Tally]] = defaultdict(dict)
-    yield tallies
-    if os.environ.get(PAGE_WANTED):
-        write_counts(
-            {
-                major: added(by_name.values())
-                for major, by_name in tallies.items()
-                if len(by_name) == len(SCENARIOS)
-            }
-        )
-
-
-def added(tallies: Iterable[Tally]) -> Tally:
-    whole = Tally()
-    for tally in tallies:
-        whole.add(tally)
-    return whole
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(2 * LIMIT_S)
 @each_scenario
 def test_run_that_is_interrupted_anywhere_converges(
-    stage: Stage,
-    scenario: Scenario,
-    tallies: dict[int, dict[str, Tally]],
-    capsys: pytest.CaptureFixture[str],
+    stage: Stage, scenario: Scenario, capsys: pytest.CaptureFixture[str]
 ) -> None:
     major = stage.server.major
     newest = major == max(MAJORS)
     tries = all_tries(stage.points) if newest else tries_in_turn(stage.points, major)
-    tally = tallies[major][scenario.name] = sweep(stage, tries)
+    tally = sweep(stage, tries)
     with capsys.disabled():
         print(f"\n{scenario.name} on {major}:", *tally.lines(), sep="\n  ")  # noqa: T201
     assert tally.failures == []
     assert tally.missed <= len(tries) / 10
+    if os.environ.get(PAGE_WANTED):
+        write_sweep(major, scenario.name, tally)
