@@ -9,7 +9,7 @@ from maintenance.formatting import counted_noun
 from maintenance.monitoring import Level
 from maintenance.monitoring.fleet import HEAD, Fleet, cells, observe_fleet
 from maintenance.orchestration.digest_asset import CHECK, GROUP
-from maintenance.orchestration.jobs import job_tags
+from maintenance.orchestration.jobs import job_tags, running_schedule
 from maintenance.orchestration.markdown import grid, plain
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.subject_asset import AssetResult, make_asset, materialized
@@ -43,14 +43,7 @@ def fleet_definitions(policies: Policies, placement: Placement) -> dg.Definition
         tags=job_tags(policies.loaded[0]),
         description="Writes the page of all databases. Read-only.",
     )
-    schedule = dg.ScheduleDefinition(
-        name=job.name,
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Writes the page of all databases (cron {cron}, UTC).",
-    )
+    schedule = running_schedule(job, cron, f"Writes the page of all databases (cron {cron}, UTC).")
     return dg.Definitions(assets=[asset], schedules=[schedule])
 
 

@@ -139,15 +139,10 @@ def index_rollout(policy: Policy) -> UnresolvedAssetJobDefinition:
 
 def scheduled_rollout(policy: Policy) -> dg.ScheduleDefinition:
     """Build the schedule of the job `<db>_index_rollout`, which rolls out waves that have begun."""
-    job = index_rollout(policy)
-    cron = policy.schedules.index_rollout
-    return dg.ScheduleDefinition(
-        name=job.name,
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Rolls out declared indexes, by waves (cron {cron}, UTC).",
+    return running_schedule(
+        index_rollout(policy),
+        policy.schedules.index_rollout,
+        f"Rolls out declared indexes, by waves (cron {policy.schedules.index_rollout}, UTC).",
         run_config=rollout_config(policy, Mode.APPLY),
     )
 
@@ -203,14 +198,20 @@ def _scheduled(
     when: str,
     **further: Any,
 ) -> dg.ScheduleDefinition:
-    """Build the schedule of a job, with the job's name, running by default."""
+    return running_schedule(asset_job(policy, name, keys, what), cron, when, **further)
+
+
+def running_schedule(
+    job: UnresolvedAssetJobDefinition, cron: str, description: str, **further: Any
+) -> dg.ScheduleDefinition:
+    """Build the schedule of a job, by UTC, with the job's name, running by default."""
     return dg.ScheduleDefinition(
-        name=name,
-        job=asset_job(policy, name, keys, what),
+        name=job.name,
+        job=job,
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=when,
+        description=description,
         **further,
     )
 
