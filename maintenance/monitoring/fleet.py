@@ -1,13 +1,15 @@
 """All databases of a folder of policies: a row for each, the worst first."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from textwrap import shorten
 from typing import Any
 
 from maintenance.engine.findings import Severity
+from maintenance.engine.side_by_side import within
 from maintenance.errors import MaintenanceError
 from maintenance.formatting import readable_size, readable_span
 from maintenance.monitoring.health import Level, assess_health
@@ -103,16 +105,14 @@ def observe_fleet(
         limit: how long to wait for all of them.
     """
     moment = now or datetime.now(UTC)
-    crew = ThreadPoolExecutor(SIDE_BY_SIDE)
-    looks = [(each, crew.submit(observe_overview, each, now=moment)) for each in policies.loaded]
-    wait([look for _, look in looks], timeout=limit.total_seconds())
-    crew.shutdown(wait=False, cancel_futures=True)
+    tasks = (partial(observe_overview, each, now=moment) for each in policies.loaded)
+    looks = within(limit, SIDE_BY_SIDE, tasks)
     rows = [
         *(
             _unread(each.path.name, f"invalid policy {each.path}: run maintenance check")
             for each in policies.broken
         ),
-        *(_row_of(policy, look, limit) for policy, look in looks),
+        *map(partial(_row_of, limit=limit), policies.loaded, looks),
     ]
     return Fleet(moment, tuple(sorted(rows, key=_rank)))
 

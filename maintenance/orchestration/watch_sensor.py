@@ -6,12 +6,15 @@ databases have a sensor each, and many share one.
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 
 import dagster as dg
 
+from maintenance.engine.side_by_side import within
 from maintenance.errors import MaintenanceError
+from maintenance.formatting import readable_span
 from maintenance.orchestration.naming import name_of
 from maintenance.pipeline.watch import watch
 from maintenance.pipeline.watch_report import WatchReport, line_of
@@ -23,9 +26,9 @@ MOST_SENSORS = 20
 """With more databases, they share one sensor."""
 SIDE_BY_SIDE = 32
 """Looks at once in the shared sensor: databases out of reach delay no others."""
-LIMIT_S = 45.0
-"""Seconds after which a shared tick ends, within Dagster's limit of sixty; who waited comes first
-in the next one."""
+LIMIT = timedelta(seconds=45)
+"""After which a shared tick ends, within Dagster's limit of 60 s; who waited comes first in the
+next one."""
 EARLY = 0.1
 """A look may come earlier than its interval by this share: ticks do not come to the second."""
 
@@ -68,14 +71,16 @@ def _shared_sensor(policies: Sequence[Policy], placement: Placement) -> dg.Senso
         description=f"{_ABOUT} One sensor for all databases, since there are many.",
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        crew = ThreadPoolExecutor(SIDE_BY_SIDE)
-        looks = {policy.database.name: crew.submit(turns.look, policy) for policy in turns.due()}
-        done, late = wait(looks.values(), timeout=LIMIT_S)
-        crew.shutdown(wait=False, cancel_futures=True)
-        told = {name: look.result() for name, look in looks.items() if look in done}
+        due = list(turns.due())
+        looks = within(LIMIT, SIDE_BY_SIDE, (partial(turns.look, policy) for policy in due))
+        told = {
+            policy.database.name: look.result()
+            for policy, look in zip(due, looks, strict=True)
+            if look.done() and not look.cancelled()
+        }
         lines = [f"{name}: {line}" for name, (line, _) in told.items()]
-        if late:
-            lines.insert(0, f"{len(late)} databases not observed within {LIMIT_S:.0f} s")
+        if late := len(due) - len(told):
+            lines.insert(0, f"{late} databases not observed within {readable_span(LIMIT)}")
         warnings = [f"{name}: {each}" for name, (_, said) in told.items() for each in said]
         return _said(context, "\n".join(lines) or "no look is due", warnings)
 
