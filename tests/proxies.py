@@ -35,6 +35,8 @@ class Proxy:
     target_port: int
     _listener: socket.socket = field(init=False, repr=False)
     _links: dict[int, _Link] = field(default_factory=dict[int, _Link], repr=False)
+    _all: list[_Link] = field(default_factory=list[_Link], repr=False)
+    """Also those whose port another connection has since."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -56,7 +58,7 @@ class Proxy:
             self._stop.set()
             thread.join()
             self._listener.close()
-            for link in self._links.values():
+            for link in self._all:
                 link.close()
 
     def cut(self, port: int) -> None:
@@ -104,6 +106,7 @@ class Proxy:
         link = _Link(client, server)
         with self._lock:
             self._links[port] = link
+            self._all.append(link)
         selector.register(client, selectors.EVENT_READ, (link, server))
         selector.register(server, selectors.EVENT_READ, (link, client))
 

@@ -5,7 +5,7 @@ It needs only the archive and the database, not the store.
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -41,7 +41,7 @@ from maintenance.pipeline.gate import refuse_if_paused, refuse_if_reporting
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.paths import archive_url_fault
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
-from maintenance.server.session import fetch
+from maintenance.server.session import fetch, to_error
 from maintenance.store import Journal
 
 DEFAULT_HOLD = timedelta(days=30)
@@ -143,13 +143,13 @@ def restore_period(
             goal = into or manifest.partition
             if into is not None or parent is None:
                 like = parent.properties if parent is not None else None
-                with _journaled(target, place, goal) as note:
+                with _journaled(target, place, goal, progress) as note:
                     restored = restorer.standalone(place, manifest, goal, like=like)
                     note(restored)
             else:
                 _refuse_misread(policy, snapshot, table, now or datetime.now(UTC))
                 _refuse_present(policy, parent, manifest)
-                with _journaled(target, place, goal) as note:
+                with _journaled(target, place, goal, progress) as note:
                     restored = restorer.attached(place, manifest, parent, until)
                     note(restored)
     held = until.isoformat() if restored.attached else None
@@ -158,9 +158,13 @@ def restore_period(
 
 @contextmanager
 def _journaled(
-    target: Target, place: ArchivePlace, goal: QualifiedName
+    target: Target, place: ArchivePlace, goal: QualifiedName, progress: Progress
 ) -> Generator[Callable[[Restored], None]]:
     """Record a restore as a run of one action; without a store it is restored all the same."""
+
+    def unrecorded(exc: psycopg.Error) -> None:
+        progress(str(to_error(exc, f"{goal}: the journal will not tell of this restore")))
+
     with target.optional_store() as store:
         journal = Journal(store, place.database) if store is not None else None
         action = identify_action(ActionKind.RESTORE_PARTITION, str(goal), [str(place)])
@@ -170,16 +174,19 @@ def _journaled(
             took_ms = (time.perf_counter() - began) * 1000
             ended = {"action_id": action, "outcome": outcome.value, "duration_ms": took_ms}
             if journal is not None:
-                with suppress(psycopg.Error):
+                try:
                     journal.conclude({**ended, "attempts": 1, "error": error, "detail": detail})
                     journal.flush()
                     journal.end("failed" if error else "done", [], error)
+                except psycopg.Error as exc:
+                    unrecorded(exc)
 
         if journal is not None:
             try:
                 journal.begin("restore", target.policy.hash)
                 journal.intend([_intent(action, place, goal)])
-            except psycopg.Error:  # a role that may only read the store
+            except psycopg.Error as exc:  # such as: a role that may only read the store
+                unrecorded(exc)
                 journal = None
 
         def note(restored: Restored) -> None:

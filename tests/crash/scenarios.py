@@ -62,6 +62,7 @@ class Scenario:
         longest_wait: of writers and readers beside it in `make test`. An exchange of tables is one
             transaction of dozens of statements: 10 to 40 ms where the machine has nothing else to
             do, several times that beside other tests.
+        without_store: whether the run goes on if it loses the store, and its journal with it.
         now: the time of the run; that of the clock where what it does is dated by the server.
     """
 
@@ -75,6 +76,7 @@ class Scenario:
     is_settled: Callable[[Policy], bool] | None = None
     request: Request = EVERYTHING
     only: tuple[str, ...] = ()
+    without_store: bool = False
     now: datetime | None = NOW
     longest_wait: str = "50ms"
 
@@ -518,6 +520,7 @@ SCENARIOS = (
         prepare=archive_january,
         work=restore,
         is_settled=is_restored,
+        without_store=True,
     ),
     Scenario(
         "statistics",
