@@ -40,7 +40,8 @@ def within(limit_s: float, send: Callable[[], None]) -> bool:
     if thread.is_alive():
         return False
     if errors:
-        raise errors[0]
+        # Not kept here: the error knows this frame, and so would keep its socket open.
+        raise errors.pop()
     return True
 
 
