@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.actions import RECURRING
+from maintenance.engine.actions import RECURRING, ActionKind
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database, make_template_with_store
 from tests.crash.points import Fault, Interrupted, Point, Sort, interrupt, record
@@ -22,6 +22,11 @@ BETWEEN = "between actions"
 
 MOST_RUNS = 2
 """How often an operator runs it again, until nothing is left to do."""
+
+FORGOTTEN = RECURRING | {ActionKind.INDEX_MATVIEW}
+"""A server that crashes forgets its counters, and with them what is due. A view that may have
+changed is refreshed, which builds its missing index too.
+"""
 
 _LEFT = """
 SELECT relname::text FROM pg_class WHERE relname ~ '^maintenance_|_ccnew|_ccold'
@@ -215,8 +220,7 @@ class Stage(Layout):
             yield f"left: {left}"
         if untrue := database.execute(_UNTRUE):
             yield f"journal: run done with open actions: {untrue}"
-        # a server that crashes forgets its counters, and with them what is due
-        forgotten = RECURRING if fault is Fault.SERVER else ()
+        forgotten = FORGOTTEN if fault is Fault.SERVER else ()
         wanted = {(kind, object_) for kind, object_ in self.journal if kind not in forgotten}
         if self.scenario.without_store and point.sort is Sort.JOURNAL:
             return
