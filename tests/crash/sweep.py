@@ -23,9 +23,9 @@ BETWEEN = "between actions"
 MOST_RUNS = 2
 """How often an operator runs it again, until nothing is left to do."""
 
-FORGOTTEN = RECURRING | {ActionKind.INDEX_MATVIEW}
+FORGOTTEN = RECURRING | {ActionKind.INDEX_MATVIEW, ActionKind.REINDEX}
 """A server that crashes forgets its counters, and with them what is due. A view that may have
-changed is refreshed, which builds its missing index too.
+changed is refreshed, which builds its missing index too. Bloat is unknown until the next ANALYZE.
 """
 
 _LEFT = """
