@@ -479,6 +479,8 @@ def blocking_locks(database: Database, action: Action) -> set[tuple[str, str]]:
         for step in action.steps:
             for statement in step.sql:
                 connection.execute(statement.encode())
+                # A run tries again where a busy machine takes longer than the step allows.
+                connection.execute("SET LOCAL statement_timeout = 0")
             held = HELD.replace("n.nspname || '.' || c.relname", "c.oid")
             rows = connection.execute(held.encode(), [there]).fetchall()
             found |= {(names[oid], mode) for oid, mode in rows if mode in BLOCKING}
