@@ -18,12 +18,17 @@ from maintenance.engine.actions import ActionKind
 from tests.builders import ROOT
 from tests.caches import cache_server, program_of
 from tests.conftest import MAJORS
+from tests.crash.points import Fault
 from tests.crash.reliability_page import PAGE_WANTED, write_sweep
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.sweep import Stage, all_tries, sweep, tries_in_turn
 from tests.crash.test_default_partition import LIMIT_S
 
 SEED = 20261129
+POINTS_OF_A_BATCH = 2
+"""Rows are changed in batches as large as the machine is quick: a recorded run may have one more
+than those that are interrupted.
+"""
 
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
 
@@ -99,6 +104,6 @@ def test_run_that_is_interrupted_anywhere_converges(
     with capsys.disabled():
         print(f"\n{scenario.name} on {major}:", *tally.lines(), sep="\n  ")  # noqa: T201
     assert tally.failures == []
-    assert tally.missed <= len(tries) / 10
+    assert tally.missed <= max(len(tries) / 10, POINTS_OF_A_BATCH * len(Fault))
     if os.environ.get(PAGE_WANTED):
         write_sweep(major, scenario.name, tally)

@@ -43,6 +43,7 @@ def test_no_password_stands_in_the_file() -> None:
     storage = yaml.safe_load((ROOT / "dagster.yaml").read_text())["storage"]
     settings = storage["postgres"]["postgres_db"]
     assert settings.pop("scheme") == "postgresql+psycopg2"
+    assert settings.pop("params") == {"plugin": "maintenance"}
     assert all(set(value) == {"env"} for value in settings.values())
     assert {value["env"] for value in settings.values()} == set(VARIABLES)
 
