@@ -8,16 +8,24 @@ import dagster as dg
 import leather
 
 from maintenance.catalog.history import Archived
-from maintenance.orchestration.charts import embedded, name_places, nothing
+from maintenance.orchestration.charts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    embedded,
+    name_places,
+    nothing,
+)
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
 
 _GONE = "archived and dropped"
 _COLOURS = {
     _GONE: "#dcdcdc",
-    "expired": "#c44e52",
-    "held": "#dd8452",
-    "past": "#4c72b0",
-    "current": "#55a868",
+    "expired": RED,
+    "held": ORANGE,
+    "past": BLUE,
+    "current": GREEN,
     "ahead": "#c6d8ec",
     "default": "#8c8c8c",
 }
