@@ -1,10 +1,10 @@
 """Delivery of alert events to every sink, in order and at least once, with retries."""
 
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Links, Message, messages
@@ -12,6 +12,7 @@ from maintenance.alerts.models import PendingDelivery
 from maintenance.alerts.outbox import OpenOutbox, Outbox
 from maintenance.alerts.quiet import NOT_SENT, release
 from maintenance.alerts.sinks import Send, SinkError
+from maintenance.engine.side_by_side import result_of, within
 from maintenance.errors import MaintenanceError
 
 SEND_LIMIT_S = 5.0
@@ -59,6 +60,8 @@ class Round:
             again under the same id, even if it was delivered.
         patient: skip a sink that is backing off after failed attempts.
         quiet: crons of the minutes in which warnings wait.
+        waiting: the sinks for which something is pending; None if that is not known. Nothing is
+            opened for the others.
     """
 
     opened: OpenOutbox
@@ -66,25 +69,18 @@ class Round:
     budget_s: float
     patient: bool = False
     quiet: tuple[str, ...] = ()
+    waiting: Collection[str] | None = None
 
 
 def deliver(round_: Round, targets: Sequence[OpenSink]) -> list[Delivered]:
     """Deliver pending events to every sink, in parallel, within the time budget."""
     until = time.monotonic() + round_.budget_s
-    outcomes = {
-        target.name: Delivered(target.name, n_pending=1, error="not finished in time")
-        for target in targets
-    }
-
-    def serve(target: OpenSink) -> None:
-        outcomes[target.name] = _deliver_to(round_, target, until)
-
-    threads = [threading.Thread(target=serve, args=(each,), daemon=True) for each in targets]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
-    return [outcomes[target.name] for target in targets]
+    served = [each for each in targets if round_.waiting is None or each.name in round_.waiting]
+    tasks = (partial(_deliver_to, round_, target, until) for target in served)
+    ended = within(timedelta(seconds=round_.budget_s), len(served), tasks)
+    late = (Delivered(each.name, n_pending=1, error="not finished in time") for each in served)
+    outcomes = {each.sink: each for each in map(result_of, ended, late)}
+    return [outcomes.get(target.name, Delivered(target.name)) for target in targets]
 
 
 def _deliver_to(round_: Round, target: OpenSink, until: float) -> Delivered:

@@ -1,8 +1,8 @@
 """The dead man's switch: an external service that raises an alarm if our call is missing."""
 
 from maintenance.alerts.error_names import cause
-from maintenance.alerts.http_limits import within
 from maintenance.alerts.sinks import is_taken
+from maintenance.engine.side_by_side import ends_within
 
 PING_LIMIT_S = 5.0
 """Maximum duration of a call, whatever the server does."""
@@ -22,7 +22,7 @@ def call(url: str, limit_s: float = PING_LIMIT_S) -> str | None:
             statuses.append(answer.status_code)
 
     try:
-        if not within(limit_s, get):
+        if not ends_within(limit_s, get):
             return "no response in time"
     except Exception as exc:  # noqa: BLE001 - no failure of the call may stop the round
         return f"no response: {cause(exc)}"

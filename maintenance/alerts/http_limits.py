@@ -6,8 +6,9 @@ unpacks to gigabytes, or byte by byte for hours.
 
 import inspect
 import threading
-from collections.abc import Callable
 from typing import Any
+
+from maintenance.engine.side_by_side import ends_within
 
 LONGEST_ANSWER = 64 * 1024
 """Maximum number of bytes of an answer that are read, after unpacking."""
@@ -15,34 +16,6 @@ LONGEST_S = 5.0
 """Maximum duration of a request of a library."""
 
 _patch = threading.Lock()
-
-
-def within(limit_s: float, send: Callable[[], None]) -> bool:
-    """Run a request in a thread; return whether it ended in time.
-
-    Timeouts of sockets start anew with each byte that arrives. A thread that is late goes on until
-    its server ends the connection, and the round does not wait for it.
-
-    Raises:
-        Exception: whatever the request failed with.
-    """
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            send()
-        except BaseException as exc:  # noqa: BLE001 - raised again below
-            errors.append(exc)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    if thread.is_alive():
-        return False
-    if errors:
-        # Not kept here: the error knows this frame, and so would keep its socket open.
-        raise errors.pop()
-    return True
 
 
 def bound_answers(package: str) -> None:
@@ -70,7 +43,8 @@ def bound_answers(package: str) -> None:
                 answer.close()
                 answers.append(answer)
 
-            if not within(LONGEST_S, read):
+            # Timeouts of sockets start anew with each byte that arrives.
+            if not ends_within(LONGEST_S, read):
                 raise requests.Timeout("no response in time")
             return answers[0]
 

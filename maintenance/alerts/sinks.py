@@ -14,9 +14,10 @@ from typing import Any
 
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.formatting import harmless
-from maintenance.alerts.http_limits import bound_answers, within
+from maintenance.alerts.http_limits import bound_answers
 from maintenance.alerts.messages import Message
 from maintenance.engine.findings import Severity
+from maintenance.engine.side_by_side import ends_within
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.policy.alerts import AppriseSink, LogSink, RedisStreamSink, Sink, WebhookSink
@@ -155,7 +156,7 @@ def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float
             statuses.append(answer.status_code)
 
     try:
-        is_answered = within(timeout_s, post)
+        is_answered = ends_within(timeout_s, post)
     except requests.RequestException as exc:
         # The error text may contain the URL, and a URL may contain a token.
         raise SinkError(f"no response: {cause(exc)}") from None
@@ -221,7 +222,7 @@ def _to_apprise(services: Any, message: Message, timeout_s: float) -> str:
         )
         answers.append(bool(told))
 
-    if not within(timeout_s, send):
+    if not ends_within(timeout_s, send):
         raise SinkError("no response in time")
     if not answers[0]:
         raise SinkError("the service rejected the message")

@@ -252,6 +252,12 @@ class Spool:
 
         return self.file.run(read)
 
+    def mirrors(self, alerts: Mapping[Identity, Alert], pending: Sequence[PendingEvent]) -> bool:
+        """Whether it has what the store has, and nothing that the store does not know."""
+        return not self.is_in_memory and self.file.run(self._read_digest) == _digest(
+            alerts, pending
+        )
+
     def mirror(self, alerts: Mapping[Identity, Alert], pending: Sequence[PendingEvent]) -> None:
         """Replace all by what the store has; nothing is written if that is known already."""
         digest = _digest(alerts, pending)

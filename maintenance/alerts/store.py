@@ -20,7 +20,7 @@ from maintenance.alerts.models import (
     Transition,
 )
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.server.session import Connection, fetch, run_sql, run_statement
+from maintenance.server.session import Connection, fetch, fetch_together, run_sql, run_statement
 
 _LOCK = 0x616C6572
 """Class of the advisory lock under which the alerts of one database are updated."""
@@ -45,6 +45,24 @@ def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
     """Return the open and pending alerts of a database."""
     rows = fetch(store, "alerts", "list_alerts", {"database": database})
     return {alert.identity: alert for alert in map(_standing, rows)}
+
+
+def glance(
+    store: Connection, database: str, sinks: Sequence[str]
+) -> tuple[dict[Identity, Alert], bool]:
+    """Return the open and pending alerts of a database, in one round trip, and what waits.
+
+    The second value says whether a finished run has not been processed, an event has yet to reach
+    one of the sinks, or the server is a standby, so that nothing can be noted.
+    """
+    rows, ((waits,),) = fetch_together(
+        store,
+        [
+            ("alerts", "list_alerts", {"database": database}),
+            ("alerts", "check_waiting", {"database": database, "sinks": list(sinks)}),
+        ],
+    )
+    return {alert.identity: alert for alert in map(_standing, rows)}, waits
 
 
 def keep(store: Connection, database: str, changes: AlertUpdate) -> None:

@@ -1,11 +1,11 @@
 """Test messages: one to each sink of a policy, and what it answered."""
 
-import threading
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from maintenance.alerts.delivery import SEND_LIMIT_S
@@ -13,6 +13,7 @@ from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Message, Show
 from maintenance.alerts.sinks import name_of, sender_of
 from maintenance.engine.findings import Severity
+from maintenance.engine.side_by_side import result_of, within
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.formatting import visible
@@ -125,18 +126,10 @@ def check_sinks(target: Target, only: str | None = None) -> SinkReport:
     """
     policy = target.policy
     sinks = _selected(policy, only)
-    checks = {name: SinkCheck(name, error="not finished in time") for name in sinks}
-
-    def serve(name: str, sink: Sink) -> None:
-        checks[name] = _check(name, sink, target)
-
-    threads = [threading.Thread(target=serve, args=pair, daemon=True) for pair in sinks.items()]
-    until = time.monotonic() + LIMIT_S
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
-    return SinkReport(policy.database.name, tuple(checks[name] for name in sinks))
+    tasks = (partial(_check, name, sink, target) for name, sink in sinks.items())
+    checks = within(timedelta(seconds=LIMIT_S), len(sinks), tasks)
+    late = (SinkCheck(name, error="not finished in time") for name in sinks)
+    return SinkReport(policy.database.name, tuple(map(result_of, checks, late)))
 
 
 def _selected(policy: Policy, only: str | None) -> dict[str, Sink]:

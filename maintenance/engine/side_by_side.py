@@ -1,4 +1,4 @@
-"""Work on many databases side by side, with one limit of time for all."""
+"""Work in threads that nobody waits for longer than a limit."""
 
 import threading
 from collections import deque
@@ -35,6 +35,31 @@ def within(
     for future in futures:
         future.cancel()
     return futures
+
+
+def result_of(future: "Future[T]", late: T) -> T:
+    """Return what a task has returned; `late` if it had not ended.
+
+    Raises:
+        BaseException: what it failed with.
+    """
+    return future.result() if future.done() and not future.cancelled() else late
+
+
+def ends_within(limit_s: float, task: Callable[[], object]) -> bool:
+    """Run one task; return whether it ended within so many seconds. Late, it goes on.
+
+    Raises:
+        BaseException: what it failed with.
+    """
+    (future,) = within(timedelta(seconds=limit_s), 1, [task])
+    if not future.done():
+        return False
+    try:
+        future.result()
+    finally:
+        del future  # the error knows this frame, and so would keep what it holds, such as a socket
+    return True
 
 
 def _work(waiting: "deque[tuple[Future[T], Callable[[], T]]]") -> None:

@@ -122,8 +122,11 @@ class Target:
             ) from None
 
     @contextmanager
-    def store(self) -> Generator[Connection]:
+    def store(self, proof: timedelta = timedelta()) -> Generator[Connection]:
         """Open a session on the store: what was journaled survives the working session.
+
+        Args:
+            proof: how old a proof that the store is ours may be; see `store.ownership`.
 
         Raises:
             UsageError, UnreachableError, MaintenanceError: as `database`.
@@ -134,12 +137,15 @@ class Target:
         timeouts = Timeouts(policy.locks.patient_lock_timeout, STORE_CAP)
         application = f"maintenance store {policy.database.name}"
         with self._opened(url, application, timeouts) as connection:
-            require_own(connection, policy.store.owner)
+            require_own(connection, policy.store.owner, proof)
             yield connection
 
     @contextmanager
-    def optional_store(self) -> Generator[Connection | None]:
+    def optional_store(self, proof: timedelta = timedelta()) -> Generator[Connection | None]:
         """Open a session on the store to read history; None where no store can be reached.
+
+        Args:
+            proof: as `store`.
 
         Raises:
             UsageError: an environment variable is missing, or the url is none.
@@ -148,7 +154,7 @@ class Target:
         with ExitStack() as stack:
             store: Connection | None = None
             with suppress(UnreachableError):
-                store = stack.enter_context(self.store())
+                store = stack.enter_context(self.store(proof))
             yield store if store is not None and _is_readable(store) else None
 
     @contextmanager

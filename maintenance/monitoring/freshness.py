@@ -16,7 +16,6 @@ from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.store import Refresh, first_run, newest_failures, newest_refreshes
-from maintenance.store.pauses import read_pause
 from maintenance.store.staleness import StalenessReading, read_staleness
 from maintenance.subjects.matviews.dependencies import Reads, upstream
 from maintenance.subjects.matviews.freshness import AGE_UNKNOWN, first_refresh_over, with_sources
@@ -51,28 +50,20 @@ class Age:
         return self.is_over(now)
 
 
-def views(policy: Policy, reads: Reads) -> list[Age] | None:
+def views(store: Connection, policy: Policy, reads: Reads) -> list[Age]:
     """Return the ages of a policy's views, from the refresh ledger.
 
     A view is as old as the oldest of the views that it reads; its age is unknown if one of theirs
     is.
 
     Args:
+        store: a session on the store.
         policy: the policy whose views are meant.
         reads: the relations that each view reads; those that are not views of the policy are
             taken as always fresh.
-
-    Returns:
-        None if the store can't be reached.
-
-    Raises:
-        UsageError: an environment variable is missing, or the url is invalid.
     """
-    with Target(policy).optional_store() as store:
-        if store is None:
-            return None
-        ledger = newest_refreshes(store, policy.database.name)
-        return ages(policy, reads, ledger, first_dues(store, policy, ledger))
+    ledger = newest_refreshes(store, policy.database.name)
+    return ages(policy, reads, ledger, first_dues(store, policy, ledger))
 
 
 def first_dues(
@@ -112,31 +103,11 @@ def ages(
     ]
 
 
-def analytics(policy: Policy) -> Mapping[QualifiedName, StalenessReading] | None:
-    """Return the newest readings of the tables with computed rows.
-
-    Returns:
-        None if the store can't be reached.
-
-    Raises:
-        UsageError: an environment variable is missing, or the url is invalid.
-    """
-    with Target(policy).optional_store() as store:
-        if store is None:
-            return None
-        known = {seen.table_name: seen for seen in read_staleness(store, policy.database.name)}
+def analytics(store: Connection, policy: Policy) -> Mapping[QualifiedName, StalenessReading]:
+    """Return the newest readings of the tables with computed rows."""
+    known = {seen.table_name: seen for seen in read_staleness(store, policy.database.name)}
     tables = [section.table for section in policy.stale_analytics]
     return {table: known[str(table)] for table in tables if str(table) in known}
-
-
-def is_paused(policy: Policy) -> bool:
-    """Whether the database is paused; also if its store can't be read, since that is unknown.
-
-    Raises:
-        UsageError: an environment variable is missing, or the url is invalid.
-    """
-    with Target(policy).optional_store() as store:
-        return store is None or read_pause(store, policy.database.name) is not None
 
 
 def stale_views(ages: Collection[Age], now: datetime) -> Iterator[Finding]:

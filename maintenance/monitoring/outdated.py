@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.target import Target
 from maintenance.formatting import readable_span
 from maintenance.monitoring import freshness
 from maintenance.policy import Policy
+from maintenance.server.session import Connection
 from maintenance.subjects.bloat.history import newest_look
 
 LOOKER = "overlooked"
@@ -22,15 +22,9 @@ GRACE = timedelta(hours=1)
 """Time allowed for the run that repeats an outdated observation."""
 
 
-def overlooked_analytics(policy: Policy, now: datetime) -> FindingSet:
-    """Report tables with computed rows that have not been checked within `max_age`.
-
-    Raises:
-        UsageError: an environment variable is missing, or the url is invalid.
-    """
-    seen = freshness.analytics(policy)
-    if seen is None:
-        return FindingSet(policy.database.name, [], frozenset())
+def overlooked_analytics(policy: Policy, now: datetime, store: Connection) -> FindingSet:
+    """Report tables with computed rows that have not been checked within `max_age`."""
+    seen = freshness.analytics(store, policy)
     late = (
         f"{section.table} {_last_observed(now, seen[section.table].seen_at)}"
         for section in policy.stale_analytics
@@ -39,17 +33,9 @@ def overlooked_analytics(policy: Policy, now: datetime) -> FindingSet:
     return _finding_set(policy, "stale_analytics", ", ".join(late))
 
 
-def overlooked_bloat(policy: Policy, now: datetime) -> FindingSet:
-    """Report a bloat observation that is too old.
-
-    Raises:
-        UsageError: an environment variable is missing, or the url is invalid.
-        MaintenanceError: the store could not be read.
-    """
-    with Target(policy).optional_store() as store:
-        if store is None:
-            return FindingSet(policy.database.name, [], frozenset())
-        taken_at, _ = newest_look(store, policy.database.name)
+def overlooked_bloat(policy: Policy, now: datetime, store: Connection) -> FindingSet:
+    """Report a bloat observation that is too old."""
+    taken_at, _ = newest_look(store, policy.database.name)
     is_late = taken_at is not None and now - taken_at > BLOAT_AGE
     late = f"bloat {_last_observed(now, taken_at)}" if is_late and taken_at else ""
     return _finding_set(policy, "bloat", late)

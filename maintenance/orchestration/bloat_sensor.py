@@ -19,6 +19,7 @@ from maintenance.orchestration.naming import name_of
 from maintenance.pipeline.notify import run_round
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import BloatPolicy
+from maintenance.server.session import Connection
 from maintenance.subjects.bloat import BLOAT
 from maintenance.subjects.bloat.history import newest_look
 from maintenance.subjects.bloat.recheck import too_empty
@@ -99,11 +100,12 @@ def _alert(
         context.log.warning("alerts of %s not processed: %s", policy.database.name, exc)
 
 
-def _finding_set(policy: Policy, section: BloatPolicy, now: datetime) -> FindingSet:
+def _finding_set(
+    policy: Policy, section: BloatPolicy, now: datetime, store: Connection
+) -> FindingSet:
     """Evaluate the newest observation as a run does; without effect if it is too old."""
     name = policy.database.name
-    with Target(policy).optional_store() as store:
-        taken_at, kept = newest_look(store, name) if store is not None else (None, [])
+    taken_at, kept = newest_look(store, name)
     if taken_at is None or now - taken_at > BLOAT_AGE:
         return FindingSet(name, [], frozenset())
     kinds = frozenset({FindingKind.INDEX_BLOAT, FindingKind.TABLE_BLOAT})

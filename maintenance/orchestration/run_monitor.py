@@ -15,6 +15,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.orchestration.dagster_internals import WILL_RETRY_TAG
+from maintenance.orchestration.run_history import RunHistory
 from maintenance.policy.cron import next_tick
 
 LOOKED_AT = 5
@@ -39,12 +40,12 @@ _WAITING = (
 _FAILED = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
 
 
-def failed_jobs(instance: dg.DagsterInstance, jobs: Sequence[str]) -> Iterator[Finding]:
-    """Yield a finding for each job whose last run failed and is not retried."""
-    for job in jobs:
-        newest = _newest_ended(instance, job)
-        if newest is not None and newest.dagster_run.status is dg.DagsterRunStatus.FAILURE:
-            yield _failed(instance, job, newest)
+def failure_of(instance: dg.DagsterInstance, job: str) -> Finding | None:
+    """Return a finding if the last run of a job failed and is not retried."""
+    newest = _newest_ended(instance, job)
+    if newest is None or newest.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+        return None
+    return _failed(instance, job, newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +68,21 @@ class Scheduling:
 
 
 def unkept_storage(
-    instance: dg.DagsterInstance, check: dg.AssetCheckKey, name: str
-) -> Iterator[Finding]:
-    """Yield a finding if the newest night could not delete old runs from Dagster's storage.
+    check: dg.AssetCheckKey, instance: dg.DagsterInstance, job: str
+) -> Finding | None:
+    """Return a finding if the newest night could not delete old runs from Dagster's storage.
 
     Args:
-        instance: of Dagster.
         check: of the asset that deletes them.
-        name: the object of the finding.
+        instance: of Dagster.
+        job: that does it; the object of the finding.
     """
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([check])
     evaluation = latest[check].evaluation if check in latest else None
-    if evaluation is not None and not evaluation.passed:
-        message = evaluation.description or f"{name}: old runs not deleted"
-        yield Finding(FindingKind.DAGSTER_UNKEPT, Severity.WARN, name, message)
+    if evaluation is None or evaluation.passed:
+        return None
+    message = evaluation.description or f"{job}: old runs not deleted"
+    return Finding(FindingKind.DAGSTER_UNKEPT, Severity.WARN, job, message)
 
 
 def read_scheduling(instance: dg.DagsterInstance, sensor: str) -> Scheduling:
@@ -119,6 +121,7 @@ def overdue_jobs(
     schedules: Sequence[dg.ScheduleDefinition],
     now: datetime,
     scheduling: Scheduling,
+    history: RunHistory,
 ) -> Iterator[Finding]:
     """Yield a finding for each job that has missed a tick of its schedule.
 
@@ -126,7 +129,7 @@ def overdue_jobs(
     Where none of these is known, nothing was due.
     """
     for schedule in schedules:
-        newest = _newest(instance, dg.RunsFilter(job_name=schedule.job_name))
+        newest = history.of(instance, schedule.job_name, _newest)
         if newest is not None and newest.dagster_run.status in _WAITING:
             yield from _waiting(instance, schedule, now)
             continue
@@ -135,8 +138,8 @@ def overdue_jobs(
             yield from _overdue(instance, schedule, since, newest is not None, now, scheduling)
 
 
-def _newest(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> dg.RunRecord | None:
-    return next(iter(instance.get_run_records(runs, limit=1)), None)
+def _newest(instance: dg.DagsterInstance, job: str) -> dg.RunRecord | None:
+    return next(iter(instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)), None)
 
 
 def _due_since(

@@ -6,6 +6,7 @@ from functools import partial
 
 import dagster as dg
 
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
 from maintenance.names import QualifiedName
@@ -16,6 +17,9 @@ from maintenance.orchestration.matview_assets import matview_key
 from maintenance.orchestration.naming import name_of
 from maintenance.pipeline import notify
 from maintenance.policy import Policy
+from maintenance.server.session import Connection
+from maintenance.store import RECENT
+from maintenance.store.pauses import read_pause
 from maintenance.subjects.matviews.dependencies import declared_reads
 
 EVERY_S = 60
@@ -51,7 +55,7 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = datetime.now(UTC)
         try:
-            requests = list(_requests(policy, now))
+            requests = _requests(policy, now)
             look = (now, partial(staleness, policy, now))
             report = notify.run_round(policy, [], from_store=[look], patient=True, ping=False)
             for notice in report.notices:
@@ -65,17 +69,22 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
     return tick
 
 
-def _requests(policy: Policy, now: datetime) -> Iterator[dg.RunRequest]:
-    over: dict[str, list[dg.AssetKey]] = {}
+def _requests(policy: Policy, now: datetime) -> list[dg.RunRequest]:
     if policy.database.mode == "report":
-        return
-    for age in freshness.views(policy, declared_reads(policy)) or ():
+        return []
+    with Target(policy).optional_store(RECENT) as store:
+        return list(_due_requests(store, policy, now)) if store is not None else []
+
+
+def _due_requests(store: Connection, policy: Policy, now: datetime) -> Iterator[dg.RunRequest]:
+    over: dict[str, list[dg.AssetKey]] = {}
+    for age in freshness.views(store, policy, declared_reads(policy)):
         if age.is_over(now) and age.name not in _reported(policy):
             section = next(view for view in policy.matviews if view.name == age.name)
             over.setdefault(refresh_name(policy, section), []).append(matview_key(policy, age.name))
-    if _is_due(policy, now):
+    if _is_due(store, policy, now):
         over.setdefault(nightly_name(policy), []).append(analytics_key(policy))
-    if over and freshness.is_paused(policy):
+    if over and read_pause(store, policy.database.name) is not None:
         return
     spell = int(now.timestamp() // AGAIN_AFTER.total_seconds())
     for job, keys in over.items():
@@ -88,10 +97,10 @@ def _reported(policy: Policy) -> Collection[QualifiedName]:
     return [view.name for view in policy.matviews if view.mode == "report"]
 
 
-def _is_due(policy: Policy, now: datetime) -> bool:
+def _is_due(store: Connection, policy: Policy, now: datetime) -> bool:
     """Whether the last check of computed rows is older than their `max_age`."""
-    seen = freshness.analytics(policy)
-    return seen is not None and any(
+    seen = freshness.analytics(store, policy)
+    return any(
         section.table not in seen or now - seen[section.table].seen_at > section.max_age
         for section in policy.stale_analytics
         if section.mode != "report"

@@ -4,18 +4,14 @@ A tick costs Dagster's daemon about twenty times what a look costs, for its own 
 databases have a sensor each, and many share one.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import partial
+from collections.abc import Sequence
 
 import dagster as dg
 
-from maintenance.engine.side_by_side import within
 from maintenance.errors import MaintenanceError
 from maintenance.formatting import readable_span
 from maintenance.orchestration.naming import name_of
+from maintenance.orchestration.turns import LIMIT, Turns
 from maintenance.pipeline.watch import watch
 from maintenance.pipeline.watch_report import WatchReport, line_of
 from maintenance.policy import Placement, Policy
@@ -26,9 +22,6 @@ MOST_SENSORS = 20
 """With more databases, they share one sensor."""
 SIDE_BY_SIDE = 32
 """Looks at once in the shared sensor: databases out of reach delay no others."""
-LIMIT = timedelta(seconds=45)
-"""After which a shared tick ends, within Dagster's limit of 60 s; who waited comes first in the
-next one."""
 EARLY = 0.1
 """A look may come earlier than its interval by this share: ticks do not come to the second."""
 
@@ -62,7 +55,7 @@ def _sensor(policy: Policy) -> dg.SensorDefinition:
 
 
 def _shared_sensor(policies: Sequence[Policy], placement: Placement) -> dg.SensorDefinition:
-    turns = Turns(policies)
+    turns = Turns(SIDE_BY_SIDE)
 
     @dg.sensor(
         name=placement.name(SHARED),
@@ -71,15 +64,9 @@ def _shared_sensor(policies: Sequence[Policy], placement: Placement) -> dg.Senso
         description=f"{_ABOUT} One sensor for all databases, since there are many.",
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        due = list(turns.due())
-        looks = within(LIMIT, SIDE_BY_SIDE, (partial(turns.look, policy) for policy in due))
-        told = {
-            policy.database.name: look.result()
-            for policy, look in zip(due, looks, strict=True)
-            if look.done() and not look.cancelled()
-        }
+        told, late = turns.take((each for each in policies if _is_due(turns, each)), _look)
         lines = [f"{name}: {line}" for name, (line, _) in told.items()]
-        if late := len(due) - len(told):
+        if late:
             lines.insert(0, f"{late} databases not observed within {readable_span(LIMIT)}")
         warnings = [f"{name}: {each}" for name, (_, said) in told.items() for each in said]
         return _said(context, "\n".join(lines) or "no look is due", warnings)
@@ -87,25 +74,8 @@ def _shared_sensor(policies: Sequence[Policy], placement: Placement) -> dg.Senso
     return tick
 
 
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """The databases of a shared sensor, and when the last look at each began."""
-
-    policies: Sequence[Policy]
-    began: dict[str, float] = field(default_factory=dict[str, float])
-
-    def due(self) -> Iterator[Policy]:
-        """Yield those whose interval is over, the one that waits longest first."""
-        now = time.monotonic()
-        waits = [(now - self.began.get(p.database.name, float("-inf")), p) for p in self.policies]
-        for waited_s, policy in sorted(waits, key=lambda pair: -pair[0]):
-            if waited_s >= _interval_s(policy) * (1 - EARLY):
-                yield policy
-
-    def look(self, policy: Policy) -> _Told:
-        """Look at one database."""
-        self.began[policy.database.name] = time.monotonic()
-        return _look(policy)
+def _is_due(turns: Turns, policy: Policy) -> bool:
+    return turns.waits_for(policy) >= _interval_s(policy) * (1 - EARLY)
 
 
 def _interval_s(policy: Policy) -> int:

@@ -2,13 +2,17 @@
 
 A round is the same in both: findings update the alerts, what is due by time is told, and events are
 queued for every sink. The first round that reaches the store again merges the spool into it.
+
+Most rounds change nothing. They are recognized in one round trip and write nothing, except one a
+minute, which proves that the store can be written.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg
 
@@ -26,6 +30,7 @@ from maintenance.alerts.spool import PendingEvent, Spool, spool_path
 from maintenance.alerts.state import due_events, none_after, update_in_order
 from maintenance.alerts.store import (
     forget_old,
+    glance,
     keep,
     lock_alerts,
     merge_spool,
@@ -43,16 +48,21 @@ from maintenance.pipeline.reachability import refuse_standby, store_reachability
 from maintenance.policy import Policy
 from maintenance.server.refusals import DISK_FULL, IO_ERROR, READ_ONLY, TIMEOUT
 from maintenance.server.session import Connection, to_error
-from maintenance.store import migrate
+from maintenance.store import RECENT, migrate
 
 Observe = Callable[[], FindingSet]
 FindingSets = Sequence[tuple[datetime, FindingSet | Observe]]
 """Findings with their times. Cheap observations may be functions, which are called under the alert
 lock, so that two rounds at once process them in the order of observation."""
+Recall = Callable[[Connection], FindingSet]
+FromStore = Sequence[tuple[datetime, Recall]]
+"""The same of observations that are in the store."""
 
 ROOM_S = 60.0
 """Shortest time between two checks for room on the disk."""
-_proved_at: dict[str, float] = {}
+_room_proved_at: dict[str, float] = {}
+SEEN = timedelta(minutes=5)
+"""How old the newest sighting of an alert in the store may be, while nothing else changes."""
 
 _WRITES = (DISK_FULL, READ_ONLY, IO_ERROR)
 """Reasons that a session on the store does not disprove: only a write does."""
@@ -68,12 +78,14 @@ class RoundState:
         events: the transitions of the round.
         error: why the store could not be used; None if the round was stored there.
         outbox: opens what is to be delivered.
+        waiting: the sinks for which something is; None if that is not known.
     """
 
     alerts: Mapping[Identity, Alert]
     events: tuple[Event, ...]
     outbox: OpenOutbox
     error: MaintenanceError | None = None
+    waiting: frozenset[str] | None = None
 
 
 def spool_of(target: Target) -> Spool:
@@ -101,7 +113,7 @@ class AlertRound:
     now: datetime
     latest: datetime
     finding_sets: FindingSets
-    from_store: FindingSets = ()
+    from_store: FromStore = ()
     proves_room: bool = False
     _events: list[Event] = field(default_factory=list[Event])
 
@@ -132,7 +144,7 @@ class AlertRound:
 
     def _open(self, stack: ExitStack) -> Connection | MaintenanceError:
         try:
-            return stack.enter_context(self.target.store())
+            return stack.enter_context(self.target.store(RECENT))
         except UsageError:
             raise
         except MaintenanceError as exc:
@@ -148,30 +160,57 @@ class AlertRound:
         """
         self._events = []
         try:
-            alerts = self._update_store(store)
+            migrate(store)
+            alerts, waiting = self._unchanged(store), frozenset[str]()
+            if alerts is None:
+                alerts, waiting = self._update_store(store)
         except UsageError:
             raise
         except MaintenanceError as exc:
             return _unless_busy(exc)
         except psycopg.Error as exc:
             return _unless_busy(_store_error(store, exc))
-        opened = store_outbox(self.target.store, self.policy.database.name, self.spool)
-        return RoundState(alerts, tuple(self._events), opened)
+        open_store = partial(self.target.store, RECENT)
+        opened = store_outbox(open_store, self.policy.database.name, self.spool)
+        return RoundState(alerts, tuple(self._events), opened, waiting=waiting)
 
-    def _update_store(self, store: Connection) -> Mapping[Identity, Alert]:
+    def _unchanged(self, store: Connection) -> Mapping[Identity, Alert] | None:
+        """Return the alerts if this round would change none and nothing waits; else None."""
+        if self._is_room_unproved():
+            return None
+        sinks = [name_of(sink) for sink in self.policy.alerts.sinks]
+        known, waits = glance(store, self.policy.database.name, sinks)
+        is_told = not waits and self._outage not in known and self.spool.mirrors(known, [])
+        if not is_told or known != none_after(known, self.latest):
+            return None
+        given = [(at, _seen_now(each)) for at, each in self.finding_sets]
+        recalled = [(at, recall(store)) for at, recall in self.from_store]
+        found = self._updated(known, [*given, *recalled])
+        due = due_events(found.alerts, self.policy.alerts, self.now)
+        is_same = not found.events and not due.events and not _changes(known, due.alerts)
+        return known if is_same else None
+
+    def _is_room_unproved(self) -> bool:
+        proved_at = _room_proved_at.get(self.spool.scope, -ROOM_S)
+        return self.proves_room and time.monotonic() - proved_at >= ROOM_S
+
+    @property
+    def _outage(self) -> Identity:
+        """The alert that the store can't be used."""
+        back = store_reachability(self.policy, None)
+        return Identity(back.database, FindingKind.DATABASE_UNREACHABLE, back.only or "")
+
+    def _update_store(self, store: Connection) -> tuple[Mapping[Identity, Alert], frozenset[str]]:
+        """Process the round; return the alerts, and the sinks for which something waits."""
         name = self.policy.database.name
-        migrate(store)
         with store.transaction():
             lock_alerts(store, name)
             if changes := self.spool.changes():
                 merge_spool(store, name, changes)
         self._resolve_outage(store)
-        if (
-            self.proves_room
-            and time.monotonic() - _proved_at.get(self.spool.scope, -ROOM_S) >= ROOM_S
-        ):
+        if self._is_room_unproved():
             prove_room(store)
-            _proved_at[self.spool.scope] = time.monotonic()
+            _room_proved_at[self.spool.scope] = time.monotonic()
         self._process_round(store)
         with store.transaction():
             lock_alerts(store, name)
@@ -182,13 +221,12 @@ class AlertRound:
         forget_old(store, name, self.policy.store.keep.before(self.latest.date()))
         pending = [PendingEvent(*each) for each in pending_events(store, name)]
         self.spool.mirror(update.alerts, pending)
-        return update.alerts
+        return update.alerts, frozenset(each.sink for each in pending)
 
     def _resolve_outage(self, store: Connection) -> None:
         """Resolve the alert that the store can't be used: this session proves that it can."""
         back = store_reachability(self.policy, None)
-        identity = Identity(back.database, FindingKind.DATABASE_UNREACHABLE, back.only or "")
-        alert = standing_alerts(store, back.database).get(identity)
+        alert = standing_alerts(store, back.database).get(self._outage)
         if alert is None:
             return
         if alert.value in _WRITES:
@@ -202,12 +240,12 @@ class AlertRound:
         with store.transaction():
             lock_alerts(store, name)
             runs = unprocessed_runs(store, name)
-            given = (*self.finding_sets, *self.from_store)
             self._process(
                 store,
                 [
                     *((run.ended_at, run.finding_set) for run in runs),
-                    *((moment, _seen_now(each)) for moment, each in given),
+                    *((moment, _seen_now(given)) for moment, given in self.finding_sets),
+                    *((moment, recall(store)) for moment, recall in self.from_store),
                 ],
             )
             note_processed(store, [run.id for run in runs])
@@ -220,12 +258,16 @@ class AlertRound:
         with store.transaction():
             lock_alerts(store, name)
             known = self._standing(store)
-            if self.policy.store.url is None:
-                observations = [(at, _without_disproved(each)) for at, each in observations]
-            update = update_in_order(known, observations, self.policy.alerts)
-            update = self._routed(update, known)
+            update = self._routed(self._updated(known, observations), known)
             keep(store, name, update)
         self._events += update.events
+
+    def _updated(
+        self, known: Mapping[Identity, Alert], observations: Sequence[tuple[datetime, FindingSet]]
+    ) -> AlertUpdate:
+        if self.policy.store.url is None:
+            observations = [(at, _without_disproved(each)) for at, each in observations]
+        return update_in_order(known, observations, self.policy.alerts)
 
     def _standing(self, store: Connection) -> dict[Identity, Alert]:
         return none_after(standing_alerts(store, self.policy.database.name), self.latest)
@@ -260,6 +302,19 @@ class AlertRound:
 def now_utc() -> datetime:
     """Return the current time."""
     return datetime.now(UTC)
+
+
+def _changes(known: Mapping[Identity, Alert], alerts: Mapping[Identity, Alert]) -> bool:
+    """Whether alerts differ; one that was merely seen again does after a while."""
+    return known.keys() != alerts.keys() or any(
+        replace(after, seen_at=known[identity].seen_at) != known[identity]
+        or _was_seen_long_after(known[identity].seen_at, after.seen_at)
+        for identity, after in alerts.items()
+    )
+
+
+def _was_seen_long_after(before: datetime | None, after: datetime | None) -> bool:
+    return after is not None and (before is None or after - before > SEEN)
 
 
 def _seen_now(given: FindingSet | Observe) -> FindingSet:

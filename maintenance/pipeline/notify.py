@@ -27,7 +27,13 @@ from maintenance.errors import (
 )
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
-from maintenance.pipeline.alert_round import AlertRound, FindingSets, now_utc, spool_of
+from maintenance.pipeline.alert_round import (
+    AlertRound,
+    FindingSets,
+    FromStore,
+    now_utc,
+    spool_of,
+)
 from maintenance.pipeline.at_work import objects_at_work
 from maintenance.pipeline.reachability import probe, reachability, standby_error
 from maintenance.policy import Policy
@@ -101,7 +107,7 @@ def run_round(
     on: Policy | Target,
     finding_sets: FindingSets,
     *,
-    from_store: FindingSets = (),
+    from_store: FromStore = (),
     patient: bool = False,
     ping: bool = True,
     now: datetime | None = None,
@@ -112,11 +118,13 @@ def run_round(
     Args:
         on: the database: its policy, or a target that has variables of its own.
         finding_sets: findings with their times, oldest first.
-        from_store: the same, by functions that read the store; left out while it can't be used.
+        from_store: the same, by functions of a session on the store; left out while it can't be
+            used.
         patient: skip a sink that is backing off after failed attempts.
         ping: call the dead man's switch once the state is stored and a sink has nothing pending.
         now: the current time, aware; the clock's, or that of the newest finding set, if None.
-        proves_room: check that the disk of the store has room, at most once a minute.
+        proves_room: check that the store can be written and that its disk has room, at most once
+            a minute.
 
     Raises:
         UsageError: an environment variable is missing, or a url is invalid.
@@ -126,7 +134,7 @@ def run_round(
     """
     moments = [moment for moment, _ in (*finding_sets, *from_store)]
     target = Target.of(on)
-    policy, sinks, spool = target.policy, _sinks(target), spool_of(target)
+    policy, spool = target.policy, spool_of(target)
     state = AlertRound(
         target,
         spool,
@@ -136,8 +144,10 @@ def run_round(
         from_store,
         proves_room,
     ).run()
-    quiet = policy.alerts.quiet
-    delivered = deliver(Round(state.outbox, links(policy), BUDGET_S, patient, quiet), sinks)
+    pending = Round(
+        state.outbox, links(policy), BUDGET_S, patient, policy.alerts.quiet, state.waiting
+    )
+    delivered = deliver(pending, _sinks(target))
     if state.error is not None and _is_of_setup(state.error):
         raise state.error
     is_kept = state.error is None or _reaches_people(policy, spool)

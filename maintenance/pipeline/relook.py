@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from maintenance.alerts.models import Alert, FindingSet, Identity
-from maintenance.alerts.store import standing_alerts
 from maintenance.engine.findings import (
     CAPACITY,
     INDEXES,
@@ -52,8 +51,15 @@ class Relook:
 
     _again_at: dict[str, datetime] = field(default_factory=dict[str, datetime])
 
-    def look(self, on: Policy | Target, now: datetime) -> FindingSet | None:
+    def look(
+        self, on: Policy | Target, alerts: Iterable[Alert], now: datetime
+    ) -> FindingSet | None:
         """Look at a database if an alert may be over and the last look is long enough ago.
+
+        Args:
+            on: the database.
+            alerts: its open ones.
+            now: the time of the look, aware.
 
         Returns:
             None if nothing was looked at. That something can't be looked at is told elsewhere.
@@ -62,26 +68,18 @@ class Relook:
         name = target.policy.database.name
         if now < self._again_at.get(name, now):
             return None
+        seen_whole = [alert for alert in alerts if alert.identity.kind in KINDS]
+        subjects = _subjects_of(seen_whole)
+        if not subjects:
+            return None
         with suppress(MaintenanceError):
-            alerts = _open_alerts(target)
-            subjects = _subjects_of(alerts)
-            if subjects:
-                began = time.monotonic()
-                self._again_at[name] = now + LATER  # also if it fails
-                seen = _look(target, now, alerts, subjects)
-                pause = SHARE * timedelta(seconds=time.monotonic() - began)
-                self._again_at[name] = now + max(_interval(alerts, now), pause)
-                return seen
+            began = time.monotonic()
+            self._again_at[name] = now + LATER  # also if it fails
+            seen = _look(target, now, seen_whole, subjects)
+            pause = SHARE * timedelta(seconds=time.monotonic() - began)
+            self._again_at[name] = now + max(_interval(seen_whole, now), pause)
+            return seen
         return None
-
-
-def _open_alerts(target: Target) -> list[Alert]:
-    """Return the open alerts that a look can end."""
-    with target.optional_store() as store:
-        if store is None:
-            return []
-        known = standing_alerts(store, target.policy.database.name).values()
-    return [alert for alert in known if alert.identity.kind in KINDS]
 
 
 def _subjects_of(alerts: Iterable[Alert]) -> list[str]:

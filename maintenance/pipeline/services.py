@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from maintenance.alerts.http_limits import within
 from maintenance.alerts.sinks import fault_of, name_of
 from maintenance.archives.location import shown
 from maintenance.archives.objects import try_store
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.side_by_side import ends_within
 from maintenance.engine.target import Target
 from maintenance.errors import ArchiveError, UsageError
 from maintenance.policy.references import references
@@ -64,7 +64,7 @@ def _unusable(url: str, probe: Callable[[], bool]) -> Iterator[Finding]:
     removed: list[bool] = []
     name, text, severity = shown(url), "", Severity.ERROR
     try:
-        if not within(PROBE_LIMIT_S, lambda: removed.append(probe())):
+        if not ends_within(PROBE_LIMIT_S, lambda: removed.append(probe())):
             text = f"no answer within {PROBE_LIMIT_S:.0f} s"
         elif not removed[0]:
             severity = Severity.INFO

@@ -27,7 +27,7 @@ from maintenance.policy import Policy, WorkloadPolicy
 from maintenance.redis_client import read_facts
 from maintenance.redis_client.models import LEAST_LOOKUPS, CacheFacts
 from maintenance.server.session import Connection, Question, fetch_together, to_error
-from maintenance.store import is_ready, require_own
+from maintenance.store import RECENT, is_ready, require_own
 from maintenance.subjects.redis.plan import RedisObservation
 from maintenance.subjects.workload.models import WatchSample, WorkloadSnapshot
 from maintenance.subjects.workload.sample import read_sample, sample_of
@@ -163,10 +163,10 @@ def _kept(
 def _store(target: Target, connection: Connection) -> Generator[Connection]:
     """Open the store: in the same session, if it is in the same database."""
     if target.policy.store.url is None:
-        require_own(connection, target.policy.store.owner)
+        require_own(connection, target.policy.store.owner, RECENT)
         yield connection
         return
-    with target.store() as store:
+    with target.store(RECENT) as store:
         yield store
 
 

@@ -10,7 +10,7 @@ from maintenance.store.journal import (
     recent_runs,
 )
 from maintenance.store.migrations import is_made, is_ready, migrate, missing_right
-from maintenance.store.ownership import SCHEMA, made_by_migrations, require_own
+from maintenance.store.ownership import RECENT, SCHEMA, made_by_migrations, require_own
 from maintenance.store.refresh import Refresh
 from maintenance.store.refresh_ledger import (
     add_refresh,
@@ -21,6 +21,7 @@ from maintenance.store.refresh_ledger import (
 from maintenance.store.view_definitions import known_definitions, note_definitions
 
 __all__ = [
+    "RECENT",
     "SCHEMA",
     "Journal",
     "RecentRun",

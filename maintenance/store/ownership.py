@@ -2,10 +2,16 @@
 
 Its objects run with our rights: a trigger on a table, a view instead of a table, a function in a
 default. A role that created the schema before us could make us run any code.
+
+Once they are ours, only we and superusers can change that, as long as the schema is the same and no
+other role may create in it. So rounds of seconds may go by a proof of minutes ago: a new session
+knows no catalog yet, and the whole proof takes it as long as all else that it does.
 """
 
 import re
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -17,6 +23,9 @@ from maintenance.server.sql_library import data_root
 
 SCHEMA = "maintenance"
 SHOWN = 3
+RECENT = timedelta(minutes=5)
+"""How long a proof holds for sessions that are opened every minute."""
+_proved_at: dict[tuple[object, ...], float] = {}
 
 _MADE = re.compile(
     r"^CREATE (?:OR REPLACE )?(?:UNLOGGED )?(TABLE|VIEW|FUNCTION) maintenance\.(\w+)", re.MULTILINE
@@ -25,23 +34,33 @@ _KINDS = {"TABLE": ("r", "p"), "VIEW": ("v",)}
 _WORDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 
 
-def require_own(connection: Connection, owner: str | None = None) -> None:
+def require_own(
+    connection: Connection, owner: str | None = None, recent: timedelta = timedelta()
+) -> None:
     """Refuse a store that another role created or changed; a missing one is accepted.
 
     Args:
         connection: a session on the store that has not read or written anything yet.
         owner: another role that may own it, besides the session's role.
+        recent: how old a proof of this process may be, if the schema is the same since.
 
     Raises:
         ForeignStoreError: it may be another role's; names the objects and the remedy.
     """
-    (row,) = connection.execute("SELECT current_user::pg_catalog.text").fetchall()
-    trusted = [row[0], *([owner] if owner else [])]
+    (schema,) = fetch(connection, "store", "find_schema")
+    info = connection.info
+    proof = (info.host, info.port, info.dbname, schema.role, schema.version, owner)
+    proved_at = _proved_at.get(proof, float("-inf"))
+    if time.monotonic() - proved_at < recent.total_seconds():
+        return
+    trusted = [schema.role, *([owner] if owner else [])]
     rows = fetch(connection, "store", "list_schema_faults", {"owners": trusted})
     faults = _faults(rows)
+    if not faults and schema.version is not None and not schema.others_create:
+        _proved_at[proof] = time.monotonic()
     if faults:
         raise ForeignStoreError(
-            f"schema {SCHEMA} is not a store of role {quote(row[0])}:"
+            f"schema {SCHEMA} is not a store of role {quote(schema.role)}:"
             f" {listed(faults, SHOWN, '; ')}. Nothing in it was read or written",
             hint=(
                 "set store.url to another database; or, if you trust the role that owns it, set"

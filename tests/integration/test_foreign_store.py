@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from maintenance.cli.commands import cli
+from maintenance.engine.target import Target
+from maintenance.errors import ForeignStoreError
 from maintenance.pipeline import run as pipeline
+from maintenance.server.cost_meter import metered
+from maintenance.store import RECENT
 from tests.builders import Database, Role
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy, write_policy
 
@@ -175,3 +180,24 @@ def test_other_schema_of_the_store_is_refused_with_the_policy(tmp_path: Path) ->
     result = CliRunner().invoke(cli, ["check", "--policy", str(path)])
     assert result.exit_code == 2
     assert "store.schema" in result.stderr
+
+
+def test_rounds_of_seconds_go_by_a_recent_proof_until_the_schema_changes(
+    platform: Database, owner_role: Role, limited_role: Role, tmp_path: Path
+) -> None:
+    target = Target.of(make_policy(tmp_path, platform.url_of(owner_role), EVENTS))
+
+    def n_asked(proof: timedelta) -> int:
+        with metered() as meter, target.store(proof):
+            pass
+        return sum(cost.n_statements for cost in meter.costs.values())
+
+    assert n_asked(RECENT) == n_asked(RECENT), "there is no schema yet, and may be another's soon"
+    pipeline.apply(target)
+    n_asked(RECENT)
+    assert n_asked(RECENT) < n_asked(timedelta())
+    platform.execute(OPEN, role=owner_role)
+    assert n_asked(RECENT) == n_asked(timedelta()), "others may create in it now"
+    platform.execute("CREATE TABLE maintenance.trap (id int)", role=limited_role)
+    with pytest.raises(ForeignStoreError), target.store(RECENT):
+        pass

@@ -11,7 +11,7 @@ import pytest
 from maintenance.alerts.models import Alert, Identity
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.orchestration.build import build
-from maintenance.orchestration.run_monitor import failed_jobs
+from maintenance.orchestration.run_monitor import failure_of
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
 from maintenance.pipeline.registry import SUBJECTS
@@ -32,8 +32,10 @@ RETRIES = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": Tr
 
 
 def evaluate(folder: Path, name: str, instance: dg.DagsterInstance) -> str:
-    definitions = build([folder])
-    repository = definitions.get_repository_def()
+    return tick(build([folder]).get_repository_def(), name, instance)
+
+
+def tick(repository: dg.RepositoryDefinition, name: str, instance: dg.DagsterInstance) -> str:
     with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
         data = repository.get_sensor_def(name).evaluate_tick(context)
     return str(data.skip_message)
@@ -152,6 +154,31 @@ def test_job_that_fails_for_good_is_alerted_of_until_it_succeeds(
     assert receiver.is_signed()
 
 
+def test_job_is_looked_at_again_only_after_a_run_of_it(
+    database: Database, tmp_path: Path, receiver: Receiver, instance: dg.DagsterInstance
+) -> None:
+    database.execute("CREATE TABLE public.numbers (n int)")
+    a_view(tmp_path, database.url, receiver)
+    repository = build([tmp_path]).get_repository_def()
+
+    def look() -> str:
+        return tick(repository, "alert_on_run_failure", instance)
+
+    def told() -> list[str]:
+        return [each["state"] for each in receiver.events() if each["kind"] == "run_failed"]
+
+    assert numbers_of("app", look()) == ("0", "0")
+    assert look() == "nothing new"
+    assert not run(tmp_path, instance, max_retries="0").success
+    assert look() != "nothing new"
+    assert look() == "nothing new"
+    assert told() == ["raised"]
+    database.execute("INSERT INTO public.numbers VALUES (1)")
+    assert run(tmp_path, instance).success
+    assert look() != "nothing new"
+    assert told() == ["raised", "resolved"]
+
+
 def test_text_of_an_error_that_is_not_ours_is_not_processed(instance: dg.DagsterInstance) -> None:
     @dg.op
     def blow_up() -> None:
@@ -162,7 +189,9 @@ def test_text_of_an_error_that_is_not_ours_is_not_processed(instance: dg.Dagster
         blow_up()
 
     ours.execute_in_process(instance=instance, raise_on_error=False)
-    (finding,) = failed_jobs(instance, ["ours", "never_ran"])
+    assert failure_of(instance, "never_ran") is None
+    finding = failure_of(instance, "ours")
+    assert finding is not None
     assert "blow_up" in finding.message
     assert "ValueError" in finding.message
     assert "TOKEN" not in finding.message

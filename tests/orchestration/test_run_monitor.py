@@ -22,6 +22,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from maintenance.engine.findings import Finding, Severity
+from maintenance.orchestration.run_history import RunHistory
 from maintenance.orchestration.run_monitor import grace, overdue_jobs, read_scheduling
 
 HOUR = timedelta(hours=1)
@@ -76,8 +77,9 @@ def sensor_since(instance: dg.DagsterInstance, since: datetime, last: datetime) 
 
 
 def overdue(instance: dg.DagsterInstance, cron: str, now: datetime) -> Sequence[Finding]:
-    known = read_scheduling(instance, SENSOR)
-    return list(overdue_jobs(instance, [a_schedule(cron)], now, known))
+    known, history = read_scheduling(instance, SENSOR), RunHistory()
+    history.refresh(instance, now)
+    return list(overdue_jobs(instance, [a_schedule(cron)], now, known, history))
 
 
 @pytest.mark.parametrize(

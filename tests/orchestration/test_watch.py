@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 
 from maintenance.orchestration.build import build
-from maintenance.orchestration.watch_sensor import MOST_SENSORS, SHARED, Turns
+from maintenance.orchestration.turns import Turns
+from maintenance.orchestration.watch_sensor import MOST_SENSORS, SHARED
+from maintenance.policy import Policy
 from tests.builders import Database
 from tests.orchestration.test_alert_sensors import evaluate
 from tests.policies import make_policy, write_policy
@@ -55,14 +57,25 @@ def test_many_databases_share_a_sensor_in_which_each_keeps_its_interval(
     assert "secret" not in said
 
 
-def test_look_is_due_once_its_interval_is_over_and_who_waited_longest_is_first(
+def test_who_waited_longest_is_first_and_an_error_of_one_is_told_after_the_others(
     tmp_path: Path,
 ) -> None:
-    rarely = {"watch_interval": "1 hour"}
-    policies = [make_policy(tmp_path, URL, name=f"db{n}", schedules=rarely) for n in range(3)]
-    now = time.monotonic()
-    turns = Turns(policies, {"db0": now - 3590, "db1": now - 60, "db2": now - 9000})
-    assert [policy.database.name for policy in turns.due()] == ["db2", "db0"]
+    policies = [make_policy(tmp_path, URL, name=f"db{n}") for n in range(3)]
+    now, seen = time.monotonic(), list[str]()
+    turns = Turns(1, {"db0": now - 3590, "db1": now - 60, "db2": now - 9000})
+
+    def look(policy: Policy) -> str:
+        seen.append(policy.database.name)
+        if len(seen) == 1:
+            raise ValueError(seen[0])
+        return policy.database.name.upper()
+
+    with pytest.raises(ValueError, match="db2"):
+        turns.take(policies, look)
+    assert seen == ["db2", "db0", "db1"]
+    ready, late = turns.take(policies, look)
+    assert (dict(ready), late) == ({"db2": "DB2", "db0": "DB0", "db1": "DB1"}, 0)
+    assert turns.waits_for(policies[0]) < 60
 
 
 def test_watch_runs_by_default_and_requests_no_run(
