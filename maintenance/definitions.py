@@ -14,10 +14,13 @@ with without_collecting():
 
     from maintenance.orchestration import repository as on_demand
     from maintenance.orchestration.guest import build_definitions
+    from maintenance.orchestration.preloaded_runs import preload_runs
     from maintenance.policy import policy_paths
 
     # The only one of its kind here: Dagster prefers any `dg.Definitions` that stands in the module.
     repository = on_demand.repository_of(policy_paths((), os.environ))
+
+preload_runs()
 
 defs: dg.Definitions
 

@@ -59,6 +59,7 @@ from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.orchestration.rollout_assets import has_declarations, indexes_asset
 from maintenance.orchestration.rollout_watch import rollout_watch_job, rollout_watch_sensor
+from maintenance.orchestration.run_history import RunHistory
 from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.orchestration.table_jobs import table_jobs
@@ -153,10 +154,11 @@ def _alerting(
     """Build the sensors shared by all databases; without one, only that tells of invalid files."""
     if not watched:
         return [alert_on_findings(hosts, placement)]
+    history = RunHistory()
     return [
         alert_on_findings(hosts, placement),
-        alert_on_run_failure(watched, placement),
-        alert_on_freshness(watched, placement),
+        alert_on_run_failure(watched, placement, history),
+        alert_on_freshness(watched, placement, history),
     ]
 
 

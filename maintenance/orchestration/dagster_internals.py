@@ -4,11 +4,15 @@
 such a job need its type. `WILL_RETRY_TAG` is the tag by which Dagster marks a failed run that it
 will try again; no public property of a run tells that. `IMPLICIT_ASSET_JOB_NAME` is the job of runs
 that people start at an asset. `CheckRunHealthResult` is what a launcher tells of the worker of a
-run. The functions reach the tables of the event log: no public function tells how large the events
-of a run are, or deletes its check results.
+run. Three functions reach the tables of the event log: no public function tells how large the
+events of a run are, deletes its check results, or gives a free slot of a pool to a step that waits
+for it. One decides how a code server starts the processes of
+runs, for which there is no setting.
 """
 
+import sys
 from collections.abc import Collection, Sequence
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import dagster as dg
@@ -23,8 +27,10 @@ __all__ = [
     "CheckRunHealthResult",
     "UnresolvedAssetJobDefinition",
     "WorkerStatus",
+    "assign_free_slots",
     "delete_check_results",
     "event_texts",
+    "start_runs_by",
 ]
 
 
@@ -74,3 +80,48 @@ def delete_check_results(
         found = [text or "" for (text,) in connection.execute(wanted)]
         connection.execute(results.delete().where(*old))
     return found
+
+
+def assign_free_slots(instance: dg.DagsterInstance, pools: Collection[str]) -> Sequence[str]:
+    """Give free slots of these pools to the steps that wait, and return the pools."""
+    from dagster._core.storage.event_log import SqlEventLogStorage  # noqa: PLC0415 - see above
+    from dagster._core.storage.event_log.schema import PendingStepsTable  # noqa: PLC0415
+
+    storage: Any = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return []
+    steps: Any = PendingStepsTable
+    waiting = (
+        steps.select()
+        .with_only_columns(steps.c.concurrency_key)
+        .where(steps.c.concurrency_key.in_(pools), steps.c.assigned_timestamp.is_(None))
+        .distinct()
+    )
+    with storage.index_connection() as connection:
+        found = sorted(pool for (pool,) in connection.execute(waiting))
+    free = [pool for pool in found if storage.has_unassigned_slots(pool)]
+    storage.assign_pending_steps(free)
+    return free
+
+
+class _StartMethod:
+    """An attribute that stays what it is, whatever a server sets."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self._context = context
+
+    def __get__(self, server: object, owner: type | None = None) -> BaseContext:
+        return self._context
+
+    def __set__(self, server: object, value: BaseContext) -> None:
+        pass
+
+
+def start_runs_by(context: BaseContext) -> None:
+    """Let the code server of this process, if it is one, start runs by a context.
+
+    A server that does not ask for its context this way starts them as before.
+    """
+    module: Any = sys.modules.get("dagster._grpc.server")  # a code server has loaded it
+    if module is not None:
+        module.DagsterApiServer._mp_ctx = _StartMethod(context)  # noqa: SLF001 - see above

@@ -1,7 +1,6 @@
 """Two of us at work on one database: nothing is done twice, and the second says who is first."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,15 +13,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
-from maintenance.demo import dagster, ports
 from maintenance.engine.actions import RECURRING, ActionKind
 from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.orchestration.build import build
-from tests.builders import ROOT, Database, drop_database, make_database, server_folder
+from tests.builders import ROOT, Database, make_database, server_folder
+from tests.dagster_hosts import STARTS_S, Host
 from tests.locks import Probes
-from tests.orchestration.conftest import VARIABLES
 from tests.policies import write_policy
 from tests.sessions import until
 
@@ -66,7 +63,6 @@ DECLARED = """
 CREATE INDEX orders_length ON public.orders (length(note));
 ALTER TABLE public.orders ADD CONSTRAINT orders_noted CHECK (note <> '');
 """
-HOST_STARTS_S = 300
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 PATIENT = "1 hour"
 """How long a run waits for the other, however busy the machine is."""
@@ -142,43 +138,6 @@ class Dagster:
     def log(self) -> str:
         runs = [record.dagster_run.run_id for record in self.instance.get_run_records()]
         return "\n".join(str(each) for run in runs for each in self.instance.all_logs(run))
-
-
-@dataclass
-class Host:
-    """Dagster with its daemon, as on a host of its own: with its own home and storage."""
-
-    policy: Path
-    home: Path
-    storage: Database
-
-    def __post_init__(self) -> None:
-        self.dagster = dagster.Dagster(self.home, ports.free_port())
-        parts = conninfo_to_dict(self.storage.url)
-        self._environment = {
-            **os.environ,
-            **{variable: str(parts[part]) for variable, part in VARIABLES.items()},
-            "MAINTENANCE_POLICIES": str(self.policy.parent),
-        }
-
-    @contextmanager
-    def serving(self) -> "Generator[Host]":
-        try:
-            self.dagster.start(self._environment)
-            self.dagster.serve(HOST_STARTS_S)
-            yield self
-        finally:
-            self.dagster.stop()
-            drop_database(self.storage)
-
-    def status(self, run: str) -> str:
-        """The status of a run that was launched here."""
-        return self.dagster.webserver.statuses([run])[run]
-
-    def said(self, what: str) -> bool:
-        """Whether a run said so, by the events that Dagster keeps."""
-        said = "SELECT FROM event_logs WHERE strpos(event, %s) > 0"
-        return self.storage.execute(said, [what]) != []
 
 
 @contextmanager
@@ -321,16 +280,16 @@ def test_daemons_of_two_hosts_and_a_command_line_do_nothing_twice(
         )
         stack.callback(reader.close)
         first = months.dagster.webserver.launch(*JOBS["dagster"])
-        until(lambda: holder(busy) is not None, HOST_STARTS_S)
+        until(lambda: holder(busy) is not None, STARTS_S)
         waiting = f"waiting for another run to finish: pid {holder(busy)} "
         second = nightly.dagster.webserver.launch(*JOBS["command line"])
-        until(lambda: nightly.said(waiting), HOST_STARTS_S)
+        until(lambda: nightly.said(waiting), STARTS_S)
         process = stack.enter_context(command_line(policies["by_hand"]))
         told(process, waiting)
         reader.rollback()
         by_hand = answer(process)
         runs = [(months, first), (nightly, second)]
-        until(lambda: all(host.status(run) in ENDED for host, run in runs), HOST_STARTS_S)
+        until(lambda: all(host.status(run) in ENDED for host, run in runs), STARTS_S)
         assert [host.status(run) for host, run in runs] == ["SUCCESS", "SUCCESS"]
     assert process.returncode == 0, by_hand
     assert done_once(busy) >= KINDS

@@ -171,15 +171,15 @@ def test_old_runs_go_and_what_dagster_shows_of_the_present_stays(history: Histor
     month = history.add(month_job(), month="2026-01")
     hand = history.add(by_hand(), assets=[OURS])
     both = history.add(by_hand(), assets=[OURS, THEIRS])
-    gone = [first, history.again(first), hand, month, history.again(month, {"-01": "-03"})]
+    gone = [first, history.again(first), hand, month, history.again(month, {"2026-01": "2026-03"})]
     stay = [both, history.again(first, {"SUCCESS": "STARTED"})]
     stay += [
         history.again(both, {"app": "erp"}),
         history.again(first, {"app": "erp"}),
         history.again(first, {OWNER_TAG: "team"}),
     ]
-    stay += [history.again(month), history.again(month, {"-01": "-02"})]
-    stay += [history.again(month, {"-01": "-03"}) for _ in range(NEWEST)]
+    stay += [history.again(month), history.again(month, {"2026-01": "2026-02"})]
+    stay += [history.again(month, {"2026-01": "2026-03"}) for _ in range(NEWEST)]
     stay += [history.again(first) for _ in range(NEWEST - 1)]
     stay += [history.again(first, days_ago=89)]
     newest = newest_of(history.instance)
@@ -234,13 +234,14 @@ def test_storage_that_refuses_is_a_finding_and_the_nightly_job_goes_on(
     result = nightly.execute_in_process(instance=history.instance)
     assert red(result) == {"dagster_unkept": dg.AssetCheckSeverity.WARN}
     check, name = storage_check(policy), storage_object(policy)
-    (found,) = unkept_storage(history.instance, check, name)
+    found = unkept_storage(check, history.instance, name)
+    assert found is not None
     assert (found.kind, found.object) == (FindingKind.DAGSTER_UNKEPT, "app_nightly")
     database.execute("DROP TRIGGER refuse ON public.runs")
     result = nightly.execute_in_process(
         instance=history.instance, asset_selection=[check.asset_key]
     )
-    assert not list(unkept_storage(history.instance, check, name))
+    assert unkept_storage(check, history.instance, name) is None
     (shown,) = result.asset_materializations_for_node("app__dagster_storage")
     assert shown.metadata["deleted_runs"].value == 1
     assert shown.metadata["deleted_bytes"].value == 0  # its events went in the first try
