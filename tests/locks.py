@@ -31,8 +31,12 @@ MODES = {
 }
 STRENGTH = list(MODES.values())
 
+_NAMES = """
+SELECT c.oid, format('%I.%I', n.nspname, c.relname)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+"""
 _HELD = """
-SELECT format('%%I.%%I', n.nspname, c.relname), l.mode
+SELECT c.oid, format('%%I.%%I', n.nspname, c.relname), l.mode
 FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE l.pid = %s AND l.granted AND l.mode = ANY (%s) AND c.relkind IN ('r', 'p', 'm')
@@ -72,7 +76,7 @@ class LockWatch:
 
     Attributes:
         declared: by action, as the tables were before it; none on tables that it makes.
-        taken: by action.
+        taken: by action, by the names that tables had before it.
         sampled: by action, what was seen while a statement ran that makes its own transactions; a
             lock that it held for a moment may be missing.
     """
@@ -82,6 +86,7 @@ class LockWatch:
     declared: dict[str, Taken] = field(default_factory=dict[str, Taken])
     taken: dict[str, Taken] = field(default_factory=lambda: defaultdict[str, Taken](dict))
     sampled: set[str] = field(default_factory=set[str])
+    _names: dict[str, dict[int, str]] = field(default_factory=dict[str, dict[int, str]])
     _thread: threading.local = field(default_factory=threading.local)
     _lock: Any = field(default_factory=threading.RLock)
     _observer: Any = None
@@ -156,6 +161,7 @@ class LockWatch:
             self.actions[action.id] = action
             with self._lock:
                 self.declared[action.id] = self._declared(action)
+                self._names[action.id] = dict(self._observer.execute(_NAMES).fetchall())
             try:
                 return perform(context, action, execute)
             finally:
@@ -191,8 +197,10 @@ class LockWatch:
     def _note(self, process: int, observer: Any = None, action: str = "") -> None:
         with self._lock:
             held = (observer or self._observer).execute(_HELD, [process, list(MODES)])
-            for name, mode in held.fetchall():
-                taken = self.taken[action or self._current]
+            key: str = action or self._current
+            taken, before = self.taken[key], self._names[key]
+            for oid, now, mode in held.fetchall():
+                name = before[oid] if oid in before else str(now)
                 taken[name] = stronger(taken.get(name), MODES[mode])
 
     @contextmanager

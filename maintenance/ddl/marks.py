@@ -15,6 +15,9 @@ PREFIX = "maintenance: "
 DETACHED_FROM = "detached_from"
 """Mark of a table that was a partition: the parent, with its `bound` and the moment `at`."""
 
+RELEASED = "released"
+"""Mark of a partition whose tables are renamed for a moment: their names by the present ones."""
+
 HOLD_UNTIL = "hold_until"
 """Mark of a partition that retention keeps until that day (ISO 8601)."""
 
@@ -52,6 +55,30 @@ def read_mark(comment: str | None) -> dict[str, Any]:
 def set_comment(table: QualifiedName, comment: str) -> str:
     """Return the statement that sets a table's comment; it takes SHARE UPDATE EXCLUSIVE on it."""
     return f"COMMENT ON TABLE {table} IS {literal(comment)}"
+
+
+def add_mark(table: QualifiedName, facts: Mapping[str, Any]) -> str:
+    """Return the statement that adds a mark to a table's comment, before all that is in it."""
+    return _rewrite(table, f"pg_catalog.concat_ws(E'\\n', {literal(marked(None, facts))}, comment)")
+
+
+def remove_mark(table: QualifiedName, fact: str) -> str:
+    """Return the statement that removes the mark of one fact, if it is there."""
+    begin = literal(marked(None, {fact: None}).removesuffix("null}"))
+    rest = (
+        "(SELECT pg_catalog.string_agg(line, E'\\n' ORDER BY place)"
+        " FROM pg_catalog.string_to_table(comment, E'\\n') WITH ORDINALITY AS l (line, place)"
+        f" WHERE NOT pg_catalog.starts_with(line, {begin}))"
+    )
+    return _rewrite(table, rest)
+
+
+def _rewrite(table: QualifiedName, expression: str) -> str:
+    relation = f"{literal(str(table))}::pg_catalog.regclass"
+    found = f"comment text := pg_catalog.obj_description({relation}, 'pg_class')"
+    command = literal(f"COMMENT ON TABLE {table} IS ")
+    body = f"EXECUTE {command} || pg_catalog.quote_nullable({expression})"
+    return f"DO {literal(f'DECLARE {found}; BEGIN {body}; END')}"
 
 
 NOW = "{now}"

@@ -14,6 +14,9 @@ from maintenance.engine.actions import RECURRING, Action, ActionKind
 LENGTHY = frozenset({ActionKind.SPLIT_PARTITION})
 """Kinds that may take hours, and that nothing else depends on."""
 
+GIVES_BACK = "released"
+"""Fact of an action that renames a table which the other actions call by its present name."""
+
 
 class Rounds(NamedTuple):
     """The actions of a run in two parts, each in its given order.
@@ -29,9 +32,14 @@ class Rounds(NamedTuple):
 
 def rounds(actions: Iterable[Action]) -> Rounds:
     """Split actions into those that run first and those that run last."""
-    ordered = sorted(actions, key=lambda action: action.kind in LENGTHY)
+    ordered = sorted(actions, key=_place)
     upkeep = tuple(action for action in ordered if is_upkeep(action))
     return Rounds(tuple(action for action in ordered if not is_upkeep(action)), upkeep)
+
+
+def _place(action: Action) -> tuple[bool, bool]:
+    renames = action.kind is ActionKind.REMOVE_LEFTOVERS and GIVES_BACK in action.preconditions
+    return action.kind in LENGTHY, renames
 
 
 def is_upkeep(action: Action) -> bool:

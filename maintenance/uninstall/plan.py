@@ -11,6 +11,7 @@ from maintenance.ddl.lock_statements import take
 from maintenance.ddl.marks import (
     DETACHED_FROM,
     HOLD_UNTIL,
+    RELEASED,
     RESTORED,
     RESTORING,
     read_mark,
@@ -29,6 +30,7 @@ from maintenance.subjects.matviews.ddl import REBUILD_OF, replacement_name
 from maintenance.subjects.partitions.drain.job import DRAINED, Objects
 from maintenance.subjects.partitions.drain.registry import read_registry
 from maintenance.subjects.partitions.helper_checks import alone, removal
+from maintenance.subjects.partitions.released_names import give_back, read_release
 from maintenance.uninstall.models import (
     Helper,
     Kept,
@@ -83,6 +85,8 @@ def _of_mark(found: Marked) -> Iterator[Action | Kept]:
         yield _rebuild(found, str(mark[REBUILD_OF]))
     elif is_table and DRAINED in mark:
         yield _drain(found)
+    elif is_table and mark.keys() == {RELEASED}:
+        yield _release(found)
     elif is_table and RESTORING in mark and not found.attached:
         yield _restoring(found)
     elif is_table and _NOTES.intersection(mark):
@@ -141,6 +145,16 @@ def _drain(found: Marked) -> Action | Kept:
         drained_oid=objects.oid,
         schema=objects.schema,
     )
+
+
+def _release(found: Marked) -> Action | Kept:
+    """Return what gives the tables of a partition the names back that an exchange had released."""
+    names = read_release(read_mark(found.comment)[RELEASED], found.owner)
+    if not names.names or names.names[0][0] != found.relation:
+        return _unproven(str(found.relation), "marked as renamed by a run, which it is not")
+    reason = f"its name is {names.names[0][1]}; it was renamed by an interrupted run"
+    what = "the temporary name of"
+    return _action(str(found.relation), (give_back(names),), what, reason, place=1)
 
 
 def _rebuild(found: Marked, view: str) -> Action | Kept:

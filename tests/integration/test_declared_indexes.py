@@ -546,6 +546,22 @@ def test_namesake_is_replaced_under_its_name(database: Database, tmp_path: Path)
     assert kinds_of(plan(policy)) == []
 
 
+def test_namesake_on_a_partitioned_table_is_told_to_need_another_name(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(
+        "CREATE TABLE p (a int, b int) PARTITION BY RANGE (a);"
+        " CREATE TABLE p1 PARTITION OF p DEFAULT; CREATE INDEX i ON p (a)"
+    )
+    same = declare(tmp_path, database.url, "-- replaces: i\nCREATE INDEX i ON p (a, b)")
+    (finding,) = (each for each in plan(same).findings if each.kind is DRIFT)
+    assert "give the new index another name and write -- replaces: i" in finding.message
+    sql = "-- replaces: i\nCREATE INDEX i_b ON p (a, b)"
+    report = apply(declare(tmp_path, database.url, sql, allow_drop=True))
+    assert {r.outcome for r in report.results} == {Outcome.DONE}
+    assert sorted(n for n in definitions_of(database) if n in ("i", "i_b")) == ["i_b"]
+
+
 def test_replacement_that_was_interrupted_is_finished(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (a int, b int)")
     sql = "-- replaces: i\nCREATE INDEX i ON t (a, b)"

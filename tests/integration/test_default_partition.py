@@ -8,10 +8,12 @@ import pytest
 
 from maintenance.catalog import default_counts
 from maintenance.catalog.default_counts import count_default
-from maintenance.engine.actions import Action, ActionKind
+from maintenance.engine.action_context import ActionContext
+from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.scope import Request
+from maintenance.errors import UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
@@ -406,18 +408,30 @@ def test_swap_that_gives_up_leaves_all_as_it_was(database: Database, tmp_path: P
     database.execute("INSERT INTO public.events (id, at) VALUES (-2, '2031-01-01')")
 
 
-@pytest.mark.pg("== 18")
-def test_row_that_came_too_late_to_be_counted_stops_the_swap(
-    database: Database, application: Policy
+@pytest.mark.parametrize("n_rows", [3, MANY])
+def test_row_that_came_too_late_to_be_counted_puts_the_swap_off(
+    database: Database, application: Policy, n_rows: int
 ) -> None:
-    fill(database, MANY, "2026-11-01 00:00+00", "2026-11-20 00:00+00")
-    planned = pipeline.plan(application, now=NOW)
-    (action,) = [a for a in planned.plan.actions if a.kind is ActionKind.SWAP_DEFAULT]
-    database.execute("INSERT INTO public.events (id, at) VALUES (-2, '2031-01-01')")
-    _, add, validate, *_ = action.sql
-    database.execute(add)
-    with pytest.raises(Exception, match=r"maintenance_only_2026_11_01.*violated"):
-        database.execute(validate)
+    fill(database, n_rows, "2026-11-01 00:00+00", "2026-11-20 00:00+00")
+    apply(application, request=AHEAD)
+    older = database.connect(autocommit=False)
+    older.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    older.execute("SELECT count(*) FROM pg_class")
+
+    def come(line: str) -> None:
+        if "waiting for older transactions" in line:
+            database.execute("INSERT INTO public.events (id, at) VALUES (-2, '2031-01-01')")
+            older.rollback()
+
+    report = apply(application, progress=come)
+    (swap,) = [r for r in report.results if r.action.kind is ActionKind.SWAP_DEFAULT]
+    assert swap.outcome is Outcome.SKIPPED
+    assert "the next run counts again" in str(swap.error)
+    assert report.ok
+    assert database.execute(CHECKS) == []
+    assert database.execute(WHERE_ROWS_ARE) == [("events_default", n_rows + 1)]
+    assert apply(application).ok
+    assert dict(database.execute(WHERE_ROWS_ARE)) == {"events_2026_11": n_rows, "events_default": 1}
 
 
 @pytest.mark.pg("== 18")
@@ -457,6 +471,131 @@ def test_month_asked_for_by_hand_is_swapped_in(database: Database, application: 
     report = apply(application, request=request)
     assert [result.outcome for result in report.results] == [Outcome.DONE]
     assert children(database) == ["events_2026_11", "events_default"]
+
+
+# Under the same name as before
+
+COMMENTS = (
+    "SELECT obj_description('public.events_2026_11'::regclass),"
+    " obj_description('public.events_default'::regclass)"
+)
+
+
+def hasty(policy: Policy) -> Policy:
+    short = policy.locks.model_copy(update={"give_up_after": timedelta(seconds=1)})
+    return policy.model_copy(update={"locks": short})
+
+
+@pytest.mark.parametrize("comment", [None, "rows without a month\nsee the wiki"])
+def test_swapped_partition_keeps_its_comment(
+    database: Database, policy: Policy, comment: str | None
+) -> None:
+    database.execute(DEFAULT)
+    if comment is not None:
+        database.execute(f"COMMENT ON TABLE public.events_default IS '{comment}'")
+    fill(database, 3, "2026-11-05 00:00+00")
+    assert apply(policy).ok
+    assert database.execute(COMMENTS) == [(comment, None)]
+
+
+def test_open_transaction_that_may_know_the_name_keeps_it_in_place(
+    database: Database, policy: Policy
+) -> None:
+    database.execute(DEFAULT)
+    database.execute("COMMENT ON TABLE public.events_default IS 'rows without a month'")
+    fill(database, MANY, "2026-11-01 00:00+00", "2026-11-20 00:00+00")
+    dump = database.connect(autocommit=False, application_name="a dump")
+    dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    dump.execute("SELECT relname FROM pg_class")
+    report = apply(hasty(policy))
+    (swap,) = [r for r in report.results if r.action.kind is ActionKind.SWAP_DEFAULT]
+    assert "a dump" in str(swap.error)
+    assert database.execute(CHECKS) == []
+    dump.execute("LOCK TABLE public.events_default IN ACCESS SHARE MODE")
+    assert dump.execute("SELECT count(*) FROM public.events_default").fetchone() == (MANY,)
+    dump.rollback()
+    assert apply(policy).ok
+    assert database.execute(WHERE_ROWS_ARE) == [("events_2026_11", MANY)]
+    assert database.execute(COMMENTS) == [("rows without a month", None)]
+
+
+def test_name_that_a_killed_run_released_is_given_back(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ends with its sessions, between the release and the exchange."""
+    name = "d" * 63
+    database.execute(DEFAULT.replace("events_default", name, 1))
+    database.execute(f"COMMENT ON TABLE public.{name} IS 'rows without a month'")
+    fill(database, 3, "2026-11-05 00:00+00")
+
+    run = ActionContext.run
+
+    def run_until_the_exchange(context: ActionContext, step: Step) -> None:
+        if "DETACH" in " ".join(step.sql):
+            raise UnreachableError("the server is gone")
+        run(context, step)
+
+    monkeypatch.setattr(ActionContext, "run", run_until_the_exchange)
+    with pytest.raises(UnreachableError):
+        apply(policy)
+    monkeypatch.undo()
+    (odd,) = [child for child in children(database) if child.endswith("_released")]
+    assert odd.startswith("d" * 40)
+    assert apply(policy).ok
+    assert name in children(database)
+    comment = f"SELECT obj_description('public.{name}'::regclass)"
+    assert database.execute(comment) == [("rows without a month",)]
+    assert apply(policy).ok
+    assert database.execute(WHERE_ROWS_ARE) == [("events_2026_11", 3)]
+    assert set(children(database)) == {"events_2026_11", "events_2026_12", "events_2027_01", name}
+    assert settled(policy)
+
+
+LEFT_BY_A_KILLED_SWAP = (
+    "ALTER TABLE public.events_default RENAME TO events_default_released",
+    "ALTER TABLE public.events_default_released ADD CONSTRAINT maintenance_only_2026_11_01"
+    " CHECK (at >= '2026-11-01 00:00+00' AND at < '2026-12-01 00:00+00') NOT VALID",
+    """COMMENT ON TABLE public.events_default_released IS 'maintenance: {"released":
+ [["public.events_default_released", "events_default"]]}'""".replace("\n", ""),
+)
+
+
+@pytest.mark.pg("== 18")
+def test_all_that_a_killed_swap_left_goes_and_months_are_made_at_once(
+    database: Database, policy: Policy
+) -> None:
+    database.execute(DEFAULT)
+    fill(database, MANY, "2026-11-01 00:00+00", "2026-11-20 00:00+00")
+    for statement in LEFT_BY_A_KILLED_SWAP:
+        database.execute(statement)
+    report = apply(policy)
+    assert [r.error for r in report.results if r.error] == []
+    assert report.ok
+    assert children(database) == ["events_2026_12", "events_2027_01", "events_default"]
+    assert database.execute(CHECKS) == []
+    assert apply(policy).ok
+    assert database.execute(WHERE_ROWS_ARE) == [("events_2026_11", MANY)]
+
+
+@pytest.mark.pg("== 18")
+def test_name_that_a_person_took_meanwhile_is_told_and_months_are_made(
+    database: Database, policy: Policy
+) -> None:
+    database.execute(DEFAULT)
+    fill(database, MANY, "2026-11-01 00:00+00", "2026-11-20 00:00+00")
+    for statement in LEFT_BY_A_KILLED_SWAP:
+        database.execute(statement)
+    database.execute("CREATE TABLE public.events_default (id bigint)")
+    report = apply(policy)
+    failed = {r.action.object: str(r.error) for r in report.results if r.error}
+    assert failed.keys() == {"public.events_default"}
+    assert "already exists" in failed["public.events_default"]
+    assert not report.ok
+    assert "if no other table has it" in default_finding(report).message
+    assert children(database) == ["events_2026_12", "events_2027_01", "events_default_released"]
+    database.execute("DROP TABLE public.events_default")
+    assert apply(policy).ok
+    assert "events_default" in children(database)
 
 
 # Locks
@@ -504,7 +643,7 @@ def test_locks_are_those_that_the_plan_declares(
     policy = make_policy(tmp_path, database.url, {**EVENTS, "default": default, "premake": 2})
     for action in pipeline.plan(policy, now=NOW).plan.actions:
         declared = {
-            (lock.object, lock.mode.title().replace(" ", "") + "Lock")
+            (lock.object.removesuffix("_released"), lock.mode.title().replace(" ", "") + "Lock")
             for lock in action.locks
             if lock.mode.blocks_writers
         }

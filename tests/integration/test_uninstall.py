@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from maintenance.cli.commands import cli
+from maintenance.ddl.marks import marked
 from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.errors import HeldError, LockNotAcquiredError
+from maintenance.names import literal
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.pause import pause
 from maintenance.pipeline.uninstall import UninstallReport, uninstall
@@ -87,6 +89,26 @@ def test_what_runs_left_goes_and_tables_with_rows_stay(policy: Policy, database:
     assert database.execute("SELECT count(*) FROM public.events") == [(2,)]
     places = {each["what"] for each in done["outside"]}
     assert {"policy", "dagster", "objects"} <= places
+
+
+@pytest.mark.parametrize(
+    ("mark", "outcome"),
+    [
+        ([["public.events_2026_11", "events_november"]], "events_november"),
+        ([["public.events_2025_01", "events_november"]], None),
+        ([], None),
+    ],
+)
+def test_partition_that_lost_its_name_gets_it_back(
+    policy: Policy, database: Database, mark: list[Any], outcome: str | None
+) -> None:
+    comment = f"{marked(None, {'released': mark})}\nours since 2019"
+    database.execute(f"COMMENT ON TABLE public.events_2026_11 IS {literal(comment)}")
+    report = uninstall(policy, act=True)
+    assert ("public.events_2026_11" in kept(report)) is (outcome is None)
+    name = outcome or "events_2026_11"
+    left = comment if outcome is None else "ours since 2019"
+    assert database.execute(COMMENT.format(name)) == [(left,)]
 
 
 def test_second_time_there_is_nothing_to_do(policy: Policy, database: Database) -> None:

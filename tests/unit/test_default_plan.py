@@ -17,6 +17,7 @@ from maintenance.catalog.models import (
     Table,
 )
 from maintenance.ddl.marks import marked
+from maintenance.engine.action_order import rounds
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.plan import Plan
@@ -98,7 +99,10 @@ def test_rows_of_one_month_are_swapped_in_after_what_lies_ahead() -> None:
     assert (swap.object, swap.period) == ("public.events_2026_11", "2026-11")
     assert created(plan) == ["2026-12", "2027-01", "2027-02"]
     assert swap.after == tuple(a.id for a in of_kind(plan, ActionKind.CREATE_PARTITION))
-    assert swap.preconditions == {"default_oid": 77}
+    assert swap.preconditions == {
+        "default_oid": 77,
+        "released": [["public.events_default_released", "events_default"]],
+    }
     assert not swap.destructive
 
 
@@ -108,15 +112,16 @@ def test_swap_takes_its_blocking_locks_in_one_step_alone() -> None:
         {"2026-11": MANY},
         foreign_keys=(QualifiedName("public", "users"),),
     )
-    check, validate, exchange = the(planned(POLICY, table), ActionKind.SWAP_DEFAULT).steps
+    release, check, validate, exchange = the(planned(POLICY, table), ActionKind.SWAP_DEFAULT).steps
     assert not any(lock.mode.blocks_writers for lock in validate.locks)
-    assert [lock.object for lock in check.locks if lock.mode.blocks_writers] == [
-        "public.events_default"
-    ]
+    for step, name in ((release, "events_default"), (check, "events_default_released")):
+        assert [lock.object for lock in step.locks if lock.mode.blocks_writers] == [
+            f"public.{name}"
+        ]
     assert [(lock.object, lock.mode.value) for lock in exchange.locks] == [
-        ("public.events_default", "SHARE UPDATE EXCLUSIVE"),
+        ("public.events_default_released", "SHARE UPDATE EXCLUSIVE"),
         ("public.events", "ACCESS EXCLUSIVE"),
-        ("public.events_default", "ACCESS EXCLUSIVE"),
+        ("public.events_default_released", "ACCESS EXCLUSIVE"),
         ("public.users", "ACCESS EXCLUSIVE"),
     ]
     assert "2026-11-01 00:00:00+00" in check.sql[-1]
@@ -127,7 +132,7 @@ def test_few_rows_are_looked_through_under_the_lock_without_a_check() -> None:
     table = a_filled(months("2026-07", "2026-10"), {"2026-11": 10_000})
     table = replace(table, partitions=tuple(p._replace(pages=90) for p in table.partitions))
     plan = planned(POLICY, table)
-    assert {len(action.steps) for action in plan.actions} == {1}
+    assert "CHECK" not in " ".join(sql for action in plan.actions for sql in action.sql)
 
 
 def test_rows_of_neighbouring_months_become_one_wide_partition() -> None:
@@ -240,12 +245,13 @@ def test_table_that_others_point_to_keeps_its_rows_and_says_why() -> None:
     assert why_stuck(plan) == ("referenced", ["public.notes"])
 
 
-def test_taken_interim_name_keeps_the_rows_and_says_why() -> None:
-    taken = {QualifiedName("public", "events_default_new"): "r"}
+@pytest.mark.parametrize("name", ["events_default_new", "events_default_released"])
+def test_taken_interim_name_keeps_the_rows_and_says_why(name: str) -> None:
+    taken = {QualifiedName("public", name): "r"}
     table = a_filled(months("2026-07", "2026-10"), {"2026-11": MANY})
     plan = planned(POLICY, table, taken=taken)
     assert not of_kind(plan, ActionKind.SWAP_DEFAULT)
-    assert why_stuck(plan) == ("name_taken", ["public.events_default_new"])
+    assert why_stuck(plan) == ("name_taken", [f"public.{name}"])
 
 
 def test_month_whose_name_is_taken_is_left_in_the_default_partition() -> None:
@@ -287,7 +293,8 @@ def test_names_and_buckets_to_be_read_are_those_of_the_window() -> None:
         "'2026-07-01 00:00:00+00'",
         "'2027-03-01 00:00:00+00'",
     )
-    assert QualifiedName("public", "events_default_new") in wanted
+    interim = {QualifiedName("public", f"events_default_{each}") for each in ("new", "released")}
+    assert interim <= set(wanted)
 
 
 def test_empty_default_partition_costs_no_count() -> None:
@@ -337,6 +344,50 @@ def test_what_only_says_to_be_the_log_of_a_drain_is_not_ours_to_remove(
     mark = {"draining": "public.events", "oid": 5, "made": [9], "function": 10, **facts}
     log = MarkedTable(9, QualifiedName("public", name), marked(None, mark), False, 0, owner)
     assert planned(a_policy(), a_table(months("2026-11", "2027-02")), marked=(log,)) == Plan()
+
+
+RENAMED = [["public.events_default_released", "events_default"]]
+
+
+def renamed(comment: str) -> Plan:
+    """The plan where the default partition has another name, with this comment."""
+    name = QualifiedName("public", "events_default_released")
+    table = a_filled(months("2026-07", "2026-10"), {"2026-11": MANY})
+    partitions = (p._replace(relation=name) if p.oid == 77 else p for p in table.partitions)
+    table = replace(table, partitions=tuple(partitions))
+    return planned(POLICY, table, marked=(MarkedTable(77, name, comment, True, 0, "owner"),))
+
+
+def test_name_that_an_interrupted_run_released_is_given_back_after_all_else() -> None:
+    plan = renamed(marked("rows without a month", {"released": RENAMED}))
+    *made, back = plan.actions
+    assert {action.kind for action in made} == {ActionKind.CREATE_PARTITION}
+    assert (back.kind, back.preconditions) == (
+        ActionKind.REMOVE_LEFTOVERS,
+        {"oid": 77, "released": RENAMED},
+    )
+    assert back.sql[-1] == "ALTER TABLE public.events_default_released RENAME TO events_default"
+    assert {step.owner for step in back.steps} == {"owner"}
+    assert why_stuck(plan) == ("renamed", [])
+
+
+def test_action_that_gives_a_name_back_comes_after_those_of_other_subjects() -> None:
+    back = renamed(marked(None, {"released": RENAMED})).actions[-1]
+    other = replace(back, kind=ActionKind.DETACH_PARTITION, object="public.events_2026_07")
+    assert rounds([back, other]).work == (other, back)
+
+
+@pytest.mark.parametrize(
+    "names", [[["public.users", "x"]], [["", "x"]], [["x", ""]], [[1, 2]], [3], 5]
+)
+def test_mark_that_an_owner_wrote_renames_no_other_table(names: Any) -> None:
+    (back,) = of_kind(renamed(marked(None, {"released": names})), ActionKind.REMOVE_LEFTOVERS)
+    assert not any("RENAME" in sql for sql in back.sql)
+
+
+@pytest.mark.parametrize("facts", [{}, {"released": RENAMED, "hold_until": "2027"}])
+def test_mark_that_no_run_writes_is_none(facts: dict[str, Any]) -> None:
+    assert not of_kind(renamed(marked(None, facts)), ActionKind.REMOVE_LEFTOVERS)
 
 
 # Properties

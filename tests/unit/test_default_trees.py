@@ -51,9 +51,12 @@ def test_tables_of_the_default_partition_get_the_names_of_a_sibling() -> None:
     swap = the(planned(POLICY, a_table(trees=True, default=REST)), BECOMES)
     renamed = [s.removeprefix("ALTER TABLE public.") for s in swap.sql if "RENAME" in s]
     assert renamed == [
-        "events_default RENAME TO events_2026_11",
-        "events_default_h0 RENAME TO events_2026_11_h0",
-        "events_default_h1 RENAME TO events_2026_11_h1",
+        "events_default RENAME TO events_default_released",
+        "events_default_h0 RENAME TO events_default_h0_released",
+        "events_default_h1 RENAME TO events_default_h1_released",
+        "events_default_released RENAME TO events_2026_11",
+        "events_default_h0_released RENAME TO events_2026_11_h0",
+        "events_default_h1_released RENAME TO events_2026_11_h1",
         "events_default_new RENAME TO events_default",
         "events_default_new_h0 RENAME TO events_default_h0",
         "events_default_new_h1 RENAME TO events_default_h1",

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
+
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
 from maintenance.engine.steps import run_steps
-from maintenance.errors import MaintenanceError, UnreachableError
+from maintenance.errors import MaintenanceError, NotNeededError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.server.session import fetch
+from maintenance.subjects.partitions.drain.older_transactions import released
 from maintenance.subjects.partitions.helper_checks import removal
+from maintenance.subjects.partitions.released_names import read_release
 
 
 def run_guarded(context: ActionContext, action: Action) -> Mapping[str, Any]:
@@ -28,6 +32,7 @@ def swap_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
     Raises:
         MaintenanceError: the default partition has triggers or rules of its own.
+        NotNeededError: rows of other periods have come into it since they were counted.
     """
     own = fetch(context.connection, "partitions", "list_own_properties", _relation(action))
     if own:
@@ -37,7 +42,30 @@ def swap_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
             hint=f"move them to {action.table}, or drop them",
             reason="default_has_objects",
         )
-    return run_guarded(context, action)
+    try:
+        _swap(context, action)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        _remove_checks(context, action, exc)
+        if isinstance(exc.__cause__, psycopg.errors.CheckViolation):
+            raise NotNeededError(
+                f"{action.table}: rows of other periods have come into its default partition since"
+                " they were counted; the next run counts again",
+                reason="rows_changed",
+            ) from exc
+        raise
+    return {}
+
+
+def _swap(context: ActionContext, action: Action) -> None:
+    release, *rest = action.steps
+    assert release.owner is not None, "tables of an owner are renamed"
+    names = read_release(action.preconditions["released"], release.owner)
+    deadline = context.lock_retry.clock() + context.lock_retry.give_up_after.total_seconds()
+    with released(context, release, names, deadline):
+        for step in rest:
+            context.run(step)
 
 
 def _remove_checks(context: ActionContext, action: Action, cause: MaintenanceError) -> None:

@@ -12,6 +12,7 @@ from maintenance.partition_set.validate import validate
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.subjects.partitions.default_names import default_name, interim_name
 from maintenance.subjects.partitions.default_rows import buckets_of
+from maintenance.subjects.partitions.released_names import as_released
 from maintenance.subjects.partitions.shared_objects import asked_about
 from maintenance.subjects.partitions.state import PartitionState, state_of
 from maintenance.subjects.partitions.template import like_default
@@ -93,8 +94,9 @@ def details_of(states: Iterable[PartitionState | Finding]) -> list[Detail]:
 
 
 def interim_names(default: Partition) -> Iterable[QualifiedName]:
-    """Return the names that a default partition's tables have while it is being replaced."""
-    return like_default(default, interim_name(default.relation)).names.values()
+    """Return the names that both its tables and the next ones have while it is being replaced."""
+    yield from like_default(default, interim_name(default.relation)).names.values()
+    yield from as_released(default).names
 
 
 def lacks_default(state: PartitionState) -> bool:

@@ -10,6 +10,7 @@ from maintenance.catalog.models import Partition
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partition_set.expected import PeriodRange
 from maintenance.subjects.partitions.default_names import exchange_locks
+from maintenance.subjects.partitions.released_names import as_released, release
 from maintenance.subjects.partitions.state import PartitionState
 
 
@@ -28,7 +29,11 @@ def drain(state: PartitionState, slots: Sequence[PeriodRange], after: tuple[str,
         object=str(default.relation),
         table=state.name,
         reason=_reason(state, slots),
-        steps=(capture(default, state.table.properties.owner), _exchange(state, slots)),
+        steps=(
+            capture(default, state.table.properties.owner),
+            release(state.table, default),
+            _exchange(state, slots),
+        ),
         after=after,
         preconditions={
             "default_oid": default.oid,
@@ -56,13 +61,14 @@ def _exchange(state: PartitionState, slots: Sequence[PeriodRange]) -> Step:
     table = state.table
     default = table.default
     assert default is not None, "it has rows"
+    standing = as_released(default)
     return Step(
         statements=(
-            f"ALTER TABLE {table.relation} DETACH PARTITION {default.relation}",
+            f"ALTER TABLE {table.relation} DETACH PARTITION {standing.relation}",
             *_attach(state, slots),
             f"ALTER TABLE {table.relation} ATTACH PARTITION {default.relation} DEFAULT",
         ),
-        locks=exchange_locks(table, default),
+        locks=exchange_locks(table, standing),
         owner=table.properties.owner,
     )
 

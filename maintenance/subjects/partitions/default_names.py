@@ -1,5 +1,6 @@
 """Names of default partitions, and the creation of one if the policy requires it."""
 
+import hashlib
 from dataclasses import replace
 
 from maintenance.catalog.models import Partition, Table
@@ -10,6 +11,7 @@ from maintenance.partition_set.expected import PeriodRange
 
 _SUFFIX = "_default"
 _INTERIM_SUFFIX = "_new"
+_RELEASED_SUFFIX = "_released"
 
 
 def default_name(parent: QualifiedName) -> QualifiedName:
@@ -20,6 +22,14 @@ def default_name(parent: QualifiedName) -> QualifiedName:
 def interim_name(default: QualifiedName) -> QualifiedName:
     """Return the temporary name of a default partition that will replace another."""
     return QualifiedName(default.schema, _with_suffix(default.name, _INTERIM_SUFFIX))
+
+
+def released_name(table: QualifiedName) -> QualifiedName:
+    """Return the name of a table that is about to be replaced under its own name."""
+    if table.name == cut(table.name, MAX_NAME_BYTES - len(_RELEASED_SUFFIX)):
+        return QualifiedName(table.schema, table.name + _RELEASED_SUFFIX)
+    digest = hashlib.sha256(table.name.encode()).hexdigest()[:8]
+    return QualifiedName(table.schema, _with_suffix(table.name, f"_{digest}{_RELEASED_SUFFIX}"))
 
 
 def name_before(parent: QualifiedName, first: PeriodRange) -> QualifiedName:

@@ -1,11 +1,13 @@
 """Plans the swap: the default partition becomes the partition of its rows; no row is moved."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, force_row_security
 from maintenance.ddl.guards import same_tree, still_attached
 from maintenance.ddl.lock_statements import allowed_time, take
+from maintenance.ddl.marks import RELEASED, remove_mark
 from maintenance.ddl.trees import (
     Blueprint,
     attach_branches,
@@ -23,6 +25,7 @@ from maintenance.subjects.partitions.default_names import (
     wide_name,
 )
 from maintenance.subjects.partitions.helper_checks import HelperCheck, drop, within
+from maintenance.subjects.partitions.released_names import as_released, release, release_of
 from maintenance.subjects.partitions.state import PartitionState
 from maintenance.subjects.partitions.template import in_place, like_default, of_slot
 
@@ -40,13 +43,13 @@ def swap(
             the default partition refuses none of their rows.
     """
     first, last = slots[0], slots[-1]
-    default = state.table.default
+    default, table = state.table.default, state.table
     assert default is not None, "it has rows"
     child = state.child(first)
     if first != last:
         wide = wide_name(state.table.relation, first, last)
         child = QualifiedName(state.schema, wide.name)
-    check = within(state.table, state.policy.column, state.codec, first, last)
+    check = within(_standing(table), state.policy.column, state.codec, first, last)
     checked = () if state.default_is_small else (check.add, check.validate)
     return Action(
         kind=ActionKind.SWAP_DEFAULT,
@@ -54,10 +57,24 @@ def swap(
         table=state.name,
         period=first.period.key if first == last else None,
         reason=_reason(state, slots),
-        steps=(*checked, _exchange(state, slots, _named(state, first, child), check, role)),
+        steps=(
+            # Released before the CHECK is there, which may refuse a row: it exists more briefly.
+            release(table, default),
+            *checked,
+            _exchange(state, slots, _named(state, first, child), check, role),
+        ),
         after=after,
-        preconditions={"default_oid": default.oid},
+        preconditions={
+            "default_oid": default.oid,
+            "released": release_of(table, default).as_json,
+        },
     )
+
+
+def _standing(table: Table) -> Table:
+    """Return a table with the names that its default partition has once they are released."""
+    partitions = (as_released(p) if p.is_default else p for p in table.partitions)
+    return replace(table, partitions=tuple(partitions))
 
 
 def _named(state: PartitionState, slot: PeriodRange, child: QualifiedName) -> Blueprint:
@@ -82,17 +99,18 @@ def _exchange(
     assert default is not None, "it has rows"
     interim = like_default(default, interim_name(default.relation))
     lower, upper = slots[0].literals(codec)[0], slots[-1].literals(codec)[1]
-    settled = in_place(default)
-    locks = exchange_locks(table, default)
+    settled, standing = in_place(default), as_released(default)
+    locks = exchange_locks(table, standing)
     return Step(
         prepare=(*build_tree(parent_of_default(table), interim, role), *attach_branches(interim)),
         statements=(
             take(locks),
             allowed_time(2 * len(default.names)),
-            still_attached(default.relation, default.oid, table.relation, "DEFAULT"),
-            same_tree(default.relation, default.whole.oids),
-            f"ALTER TABLE {table.relation} DETACH PARTITION {default.relation}",
-            *rename_tree(settled, child),
+            still_attached(standing.relation, default.oid, table.relation, "DEFAULT"),
+            same_tree(standing.relation, default.whole.oids),
+            f"ALTER TABLE {table.relation} DETACH PARTITION {standing.relation}",
+            remove_mark(standing.relation, RELEASED),
+            *rename_tree(in_place(standing), child),
             *rename_tree(interim, settled),
             *_forced(table, child),
             *attach(table, child.root, f"FOR VALUES FROM ({lower}) TO ({upper})"),

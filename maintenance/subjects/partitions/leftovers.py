@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from maintenance.catalog.models import MarkedTable, Snapshot, UnattachedTable
-from maintenance.ddl.marks import RESTORING, read_mark
+from maintenance.ddl.marks import RELEASED, RESTORING, read_mark
 from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, readable_size
@@ -11,6 +11,7 @@ from maintenance.subjects.partitions.drain.job import DRAINED, Objects
 from maintenance.subjects.partitions.drain.kept_mark import read_kept
 from maintenance.subjects.partitions.drain.registry import read_registry
 from maintenance.subjects.partitions.helper_checks import removal
+from maintenance.subjects.partitions.released_names import give_back, left_release
 from maintenance.subjects.partitions.state import PartitionState
 
 
@@ -35,6 +36,28 @@ def left_checks(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
             reason=f"{', '.join(names)}: left by an interrupted run; refuses rows; {origin}",
             steps=(removal(default.names, names),),
         )
+
+
+def left_names(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
+    """Yield the actions that give partitions the names back that an exchange had released.
+
+    Other actions of the plan use the present names, so these come last.
+    """
+    origin = snapshot.history.interruption(state.name)
+    partitions = {partition.oid: partition for partition in state.table.partitions}
+    for table in snapshot.marked:
+        if table.oid not in partitions:
+            continue
+        left = left_release(table.comment, partitions[table.oid], table.owner)
+        if left is not None:
+            yield Action(
+                kind=ActionKind.REMOVE_LEFTOVERS,
+                object=str(left.names[0][1]),
+                table=state.name,
+                reason=f"it is named {table.relation} since an interrupted run; {origin}",
+                steps=(give_back(left),),
+                preconditions={"oid": table.oid, RELEASED: left.as_json},
+            )
 
 
 def left_drains(

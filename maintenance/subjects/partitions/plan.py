@@ -30,6 +30,7 @@ from maintenance.subjects.partitions.leftovers import (
     kept_splits,
     left_checks,
     left_drains,
+    left_names,
     stranded,
 )
 from maintenance.subjects.partitions.split import spans_finding, split_of
@@ -55,9 +56,10 @@ def _plan_table(state: PartitionState, snapshot: Snapshot, request: Request) -> 
     free = [slot for slot in state.missing if slot not in named]
     if state.siblings.unbuildable is not None or state.is_shut_out or state.default_may_hide_rows:
         free = []
-    remedy = _remedy(state, taken, request)
+    renamed = tuple(left_names(state, snapshot))
+    remedy = _renamed(renamed) if renamed else _remedy(state, taken, request)
     drifted = drifts(state.table, state.sharing)
-    idle = not (request.periods or isinstance(remedy, Swap | Drain))
+    idle = not (request.periods or renamed or isinstance(remedy, Swap | Drain))
     split = split_of(state, snapshot) if idle else None
     begun = kept_splits(state, snapshot)
     continued = split.preconditions["oid"] if split is not None else None
@@ -72,6 +74,7 @@ def _plan_table(state: PartitionState, snapshot: Snapshot, request: Request) -> 
             *_behind(checks, fill(state, free, remedy, role)),
             *(() if request.periods else _default(state, taken, role)),
             *(() if split is None else (split,)),
+            *renamed,
         ),
         findings=(
             *_shut_out(state, role),
@@ -129,6 +132,13 @@ def _remedy(state: PartitionState, taken: Container[QualifiedName], request: Req
             return Blocked("name_taken", f"the name {name} is taken", (name,))
     asked = not request.periods or set(state.missing).intersection(remedy.slots)
     return remedy if asked else None
+
+
+def _renamed(actions: Sequence[Action]) -> Blocked:
+    """Return why no rows are moved while partitions do not have their names."""
+    names = ", ".join(action.object for action in actions)
+    why = f"an interrupted run has renamed {names}. The next run gives the name back, if no other"
+    return Blocked("renamed", f"{why} table has it by now; the run after it moves the rows")
 
 
 def _behind(removals: Sequence[Action], made: Iterable[Action]) -> Iterator[Action]:

@@ -125,7 +125,13 @@ def _different(found: DeclaredIndex) -> Finding:
         f"exists with another definition than in {declared.place}: found {_found(found)}, wanted"
         f" {_wanted(found)}"
     )
-    if declared.relation not in declared.annotations.replaces:
+    if found.table is not None and found.table.kind == "p":
+        text += (
+            "; correct the file, or give the new index another name and write"
+            f" -- replaces: {declared.name} above the statement: on a partitioned table the name"
+            " can't be taken over"
+        )
+    elif declared.relation not in declared.annotations.replaces:
         text += (
             f"; correct the file, or write -- replaces: {declared.name} above the statement to have"
             " it replaced"

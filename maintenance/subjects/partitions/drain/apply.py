@@ -4,6 +4,7 @@ One round replaces a partition with copies of its rows; a split is one round too
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from maintenance.catalog.observe import observe
@@ -37,11 +38,16 @@ from maintenance.subjects.partitions.drain.foreign_keys import add_foreign_keys
 from maintenance.subjects.partitions.drain.job import Job, Objects
 from maintenance.subjects.partitions.drain.kept_copy import create_progress
 from maintenance.subjects.partitions.drain.kept_mark import KEPT, kept_mark
+from maintenance.subjects.partitions.drain.older_transactions import (
+    released,
+    wait_for_older_snapshots,
+)
 from maintenance.subjects.partitions.drain.prepare import prepare
 from maintenance.subjects.partitions.drain.registry import register
 from maintenance.subjects.partitions.drain.staging import build, build_root, finish
 from maintenance.subjects.partitions.drain.transactions import transact
-from maintenance.subjects.partitions.drain.verify import Content, compare, wait_for_older_snapshots
+from maintenance.subjects.partitions.drain.verify import Content, compare
+from maintenance.subjects.partitions.released_names import release, release_of
 
 
 def drain_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
@@ -125,22 +131,40 @@ def replace_with_copies(
 def _round(context: ActionContext, job: Job, pace: Pace | None) -> tuple[Content, ...]:
     xid = _copy(context, job, pace)
     xid, contents = _prove(context, job, xid)
-    wait_for_older_snapshots(context, xid, _deadline(context, pace))
+    _wait(context, xid, _deadline(context, pace))
     add_foreign_keys(context, job)
     deadline = _deadline(context, pace)
+    if not job.takes_names:
+        _exchange(context, job, xid, deadline, is_patient=pace is not None)
+        return contents
+    step, names = release(job.table, job.drained), release_of(job.table, job.drained)
+    with released(context, step, names, deadline) as xid:
+        job = replace(job, is_released=True)
+        _exchange(context, job, xid, deadline, is_patient=pace is not None)
+    return contents
+
+
+def _exchange(
+    context: ActionContext, job: Job, xid: str, deadline: float, *, is_patient: bool
+) -> None:
+    """Replace the partition as soon as all changes are in the copies, and nobody reads it."""
     while True:
         xid = follow(context, job, xid, deadline)
-        wait_for_older_snapshots(context, xid, deadline)
+        _wait(context, xid, deadline)
         try:
             context.run(exchange(job))
         except MaintenanceError as exc:
-            waits = pace is not None and isinstance(exc, LockNotAcquiredError)
+            waits = is_patient and isinstance(exc, LockNotAcquiredError)
             if context.lock_retry.clock() >= deadline or not (
                 waits or n_open_changes(context, job)
             ):
                 raise
         else:
-            return contents
+            return
+
+
+def _wait(context: ActionContext, xid: str, deadline: float) -> None:
+    wait_for_older_snapshots(context, xid, deadline, "the copied rows")
 
 
 def _copy(context: ActionContext, job: Job, pace: Pace | None) -> str:

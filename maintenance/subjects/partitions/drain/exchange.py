@@ -9,6 +9,7 @@ from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach
 from maintenance.ddl.guards import require, same_tree, still_attached
 from maintenance.ddl.lock_statements import allowed_time, take
+from maintenance.ddl.marks import RELEASED, remove_mark
 from maintenance.ddl.trees import (
     attach_branches,
     detach_branches,
@@ -29,9 +30,9 @@ def exchange(job: Job) -> Step:
 
     It fails if a change is missing in the copies, or was of a kind that triggers don't capture.
     """
-    parent, drained, objects = job.table.relation, job.drained.relation, job.objects
+    parent, drained, objects = job.table.relation, job.standing.relation, job.objects
     assert job.drained.bound is not None, "it was read"
-    locks = exchange_locks(job.table, job.drained)
+    locks = exchange_locks(job.table, job.standing)
     old = objects.tree(job.drained.whole, objects.old)
     n_tables = sum(len(blueprint.names) for blueprint in (old, *(t.staged for t in job.targets)))
     return Step(
@@ -44,7 +45,8 @@ def exchange(job: Job) -> Step:
             require(_is_unchanged(job), f"{drained}: was rewritten or altered while it was copied"),
             *(f"ALTER TABLE {objects.root} DETACH PARTITION {t.copy}" for t in job.targets),
             f"ALTER TABLE {parent} DETACH PARTITION {drained}",
-            *rename_tree(in_place(job.drained), old),
+            *((remove_mark(drained, RELEASED),) if job.is_released else ()),
+            *rename_tree(in_place(job.standing), old),
             *_let_go(job),
             *(sql for target in job.targets for sql in _attach(job, target)),
         ),

@@ -13,6 +13,7 @@ from maintenance.catalog.models import Partition, Table
 from maintenance.catalog.trees import Tree
 from maintenance.ddl.trees import Blueprint
 from maintenance.names import QualifiedName, quote
+from maintenance.subjects.partitions.released_names import as_released
 
 PREFIX = "maintenance_drain"
 CAPTURE = "maintenance_capture"
@@ -161,6 +162,7 @@ class Job:
         periods: one target for each range of rows that leaves it.
         rest: the target for the other rows, which are the next default partition; None if the
             periods cover all that the drained partition may hold.
+        is_released: whether the drained partition has lost its names for the exchange.
         keys: of the periods, where copies of an interrupted run are kept; else empty.
         resumes: whether such copies are continued.
     """
@@ -173,6 +175,7 @@ class Job:
     storage: tuple[Storage, ...]
     periods: tuple[DrainTarget, ...]
     rest: DrainTarget | None
+    is_released: bool = False
     keys: tuple[str, ...] = ()
     resumes: bool = False
 
@@ -186,16 +189,27 @@ class Job:
         """The names of the objects of the drain."""
         return Objects(self.drained.relation.schema, self.drained.oid)
 
+    @cached_property
+    def standing(self) -> Partition:
+        """The drained partition with the names that its tables have at present."""
+        return as_released(self.drained) if self.is_released else self.drained
+
+    @property
+    def takes_names(self) -> bool:
+        """Whether a target gets the name of one of the drained tables."""
+        wanted = {name for target in self.targets for name in target.final.names.values()}
+        return not wanted.isdisjoint(self.drained.names)
+
     @property
     def source(self) -> str:
         """The drained partition with all its rows, for a FROM clause."""
-        name = self.drained.relation
+        name = self.standing.relation
         return f"ONLY {name}" if self.drained.tree is None else str(name)
 
     @property
     def sources(self) -> tuple[QualifiedName, ...]:
         """The tables that hold its rows."""
-        return tuple(branch.relation for branch in self.drained.whole.leaves)
+        return tuple(branch.relation for branch in self.standing.whole.leaves)
 
     @property
     def is_open(self) -> bool:

@@ -1,13 +1,10 @@
 """Verifies before the exchange that rows and copies are equal, in one snapshot."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from maintenance.engine.action_context import ActionContext
-from maintenance.errors import EffectError, LockNotAcquiredError
-from maintenance.formatting import listed
+from maintenance.errors import EffectError
 from maintenance.names import quote
-from maintenance.server.session import fetch
 from maintenance.server.statements import Asked
 from maintenance.subjects.partitions.drain.job import Job
 from maintenance.subjects.partitions.drain.transactions import ONE_SNAPSHOT, transact
@@ -84,51 +81,3 @@ def _place(job: Job) -> str:
 def _by_place(job: Job, rows: list[Any]) -> tuple[Content, ...]:
     found = {row["place"]: Content(row["n_rows"], int(row["digest"])) for row in rows}
     return tuple(found.get(place, Content(0, 0)) for place, _ in enumerate(job.targets))
-
-
-_POLL_S = 0.1
-_SHOWN = 3
-
-
-def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) -> None:
-    """Wait until every snapshot of this database sees a transaction's rows.
-
-    Args:
-        context: with a session that is not in a transaction.
-        xid: the last transaction that wrote copies.
-        deadline: by the clock of the lock retry.
-
-    Raises:
-        LockNotAcquiredError: a transaction did not end in time; the error names it.
-    """
-    # A transaction that begins after this query sees the rows, however old its snapshot seems:
-    # its xmin is that of the oldest writing transaction.
-    at_first = {row.virtual_xid for row in _older(context, xid)}
-    reported = False
-    while True:
-        older = [row for row in _older(context, xid) if row.virtual_xid in at_first]
-        if not older:
-            return
-        if context.lock_retry.clock() >= deadline:
-            raise LockNotAcquiredError(
-                f"transactions older than the copied rows did not end: {_names(older)}",
-                hint="end those sessions or wait for them; retried on the next run",
-                reason="older_transactions",
-            )
-        if not reported:
-            context.progress(f"waiting for older transactions to end: {_names(older)}")
-            reported = True
-        context.lock_retry.sleep(_POLL_S)
-
-
-def _older(context: ActionContext, xid: str) -> list[Any]:
-    return fetch(context.connection, "partitions", "list_older_snapshots", {"xid": xid})
-
-
-def _names(rows: Sequence[Any]) -> str:
-    named = [
-        f"pid {row.pid} ({row.role or 'system'}, {row.application or 'no application name'})"
-        + (f" since {row.age_s:.1f} s" if row.age_s is not None else "")
-        for row in rows
-    ]
-    return listed(named, _SHOWN, "; ")
