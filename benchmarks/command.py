@@ -1,9 +1,9 @@
 """The command line, run as a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,16 @@ from benchmarks.tables import URL_VARIABLE
 from maintenance.policy import Policy
 
 _PER_MB = 2**20 if sys.platform == "darwin" else 2**10  # of the kernel's unit
+_METER = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+took = time.perf_counter() - began
+process.returncode = os.waitstatus_to_exitcode(status)
+print(json.dumps([process.returncode, took, usage.ru_maxrss]))
+"""
+"""A small process between: the kernel passes the peak of the one that starts a command on to it."""
 
 
 class Cost(NamedTuple):
@@ -26,23 +36,18 @@ def run_plan(policy: Policy, url: str) -> Cost:
 
 
 def run(policy: Policy, url: str, command: str) -> Cost:
-    """Run a command with `--json`, and measure its process from start to end.
-
-    The peak is never below that of the calling process: the kernel passes it on.
-    """
+    """Run a command with `--json`, and measure its process from start to end."""
     program = Path(sys.executable).with_name("maintenance")
+    arguments = [str(program), command, "--json", "--policy", str(policy.path)]
     # With bytecode, as for users: it is written at installation or first use.
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [program, command, "--json", "--policy", policy.path],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # a line an action
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _METER, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
         env={**environ, URL_VARIABLE: url},
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    took = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, f"maintenance {command}")
-    return Cost(took, usage.ru_maxrss / _PER_MB)
+    code, took, peak = json.loads(done.stdout)
+    if code:
+        raise subprocess.CalledProcessError(code, f"maintenance {command}")
+    return Cost(took, peak / _PER_MB)

@@ -31,7 +31,7 @@ BARE = "the index build and the validation"
 PGSLICE = "pgslice's procedure"
 COPY = "a plain copy"
 MOST_TIMES = 1.2
-LIMIT_MS = 50.0
+LIMIT_MS = 20.0
 MONTHS = 24
 BATCH_ROWS = 10_000
 """pgslice's own."""

@@ -18,7 +18,7 @@ from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
 BARE = "the same safe sequence, bare"
-MAX_OVER_BARE = 1.5
+MAX_OVER_BARE = 1.2
 PREMAKE = 1
 KEPT = "1 month"
 N_LEFT = 3
@@ -51,6 +51,8 @@ class DropExpired:
             }
             samples = interleave(contenders, self.rounds, template.clone)
         targets = [Target("maintenance over bare", ratio(samples, OURS, BARE), MAX_OVER_BARE)]
+        if has_peer:
+            targets.append(Target("maintenance over pg_partman", ratio(samples, OURS, PEER), 1.0))
         n_dropped = self.n_tables * self.n_expired
         what = f"{n_dropped:,} expired partitions of {self.n_tables} tables dropped"
         return Outcome(what, "s", samples, targets)

@@ -3,8 +3,8 @@
 import os
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,9 @@ import yaml
 from benchmarks.outcomes import Outcome, Target
 from benchmarks.servers import DISK, Database, fresh_database, session
 from benchmarks.tables import Shape, build
+from benchmarks.usage import cpu_s, memory_mb
 from benchmarks.watch import served
-from maintenance.demo import processes, storage
+from maintenance.demo import storage
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.errors import MaintenanceError
@@ -189,15 +190,15 @@ def _watch_night(server: PostgresServer, folder: Path, tick: datetime, wanted: i
     if datetime.now(UTC) > idle_at:
         raise MaintenanceError("Dagster was not ready before the tick; raise the time it may take")
     _sleep_until(idle_at)
-    before_s = _cpu_s(folder)
+    before_s = cpu_s(folder)
     _sleep_until(tick)
-    began, cpu_s = time.monotonic(), _cpu_s(folder)
+    began, began_s = time.monotonic(), cpu_s(folder)
     memory, connections, of_storage = [0.0], [0], [0]
     with session(server.url(storage.NAME)) as connection:
         while len(ended := connection.execute(_RUNS).fetchall()) < wanted:
             if time.monotonic() - began > _PATIENCE_S:
                 raise MaintenanceError(f"{len(ended)} of {wanted} runs ended")
-            memory.append(_memory_mb(folder))
+            memory.append(memory_mb(folder))
             row = connection.execute(_CONNECTIONS, [storage.NAME, storage.NAME]).fetchone()
             assert row is not None, "an aggregate returns a row"
             of_storage.append(row[0])
@@ -208,8 +209,8 @@ def _watch_night(server: PostgresServer, folder: Path, tick: datetime, wanted: i
     return Night(
         max(float(after) for _, after, _ in ended),
         [float(took) for *_, took in ended],
-        _cpu_s(folder) - cpu_s,
-        cpu_s - before_s,
+        cpu_s(folder) - began_s,
+        began_s - before_s,
         max(memory),
         max(connections),
         max(of_storage),
@@ -225,34 +226,3 @@ def _statements(database: Database) -> float:
         row = connection.execute(_STATEMENTS, [database.name]).fetchone()
     assert row is not None, "an aggregate returns a row"
     return float(row[0])
-
-
-def _cpu_s(folder: Path) -> float:
-    """Return the CPU time of all processes that belong to a folder, and of those that ended."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    fields = [text.rpartition(")")[2].split() for text in _files(folder, "stat")]
-    return sum(int(value) for each in fields for value in each[11:15]) / ticks
-
-
-def _memory_mb(folder: Path) -> float:
-    """Return the memory of all processes that belong to a folder; shared pages are counted once."""
-    lines = [line for text in _files(folder, "smaps_rollup") for line in text.splitlines()]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-
-
-def _files(folder: Path, name: str) -> Iterator[str]:
-    """Yield a file of /proc of each process that belongs to a folder, or to one that does."""
-    ours = set(processes.find(str(folder)))
-    # Runs are children of the code server, and their command lines name no folder.
-    parents = {int(each.name): _parent(each) for each in Path("/proc").glob("[0-9]*")}
-    ours |= {pid for pid, parent in parents.items() if parent in ours}
-    for pid in ours:
-        with suppress(OSError):  # it has ended
-            yield Path(f"/proc/{pid}/{name}").read_text()
-
-
-def _parent(process: Path) -> int:
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0

@@ -17,10 +17,9 @@ from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy, load_policy
 
-LIMIT_S = 10.0
+LIMIT_S = 1.5
 HEALTH = ("statistics", "indexes", "bloat", "workload", "capacity")
 BATCH = 500
-N_FILLED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,13 @@ class Health:
     """Tables with a primary key and a TOAST table: four relations each, with its index."""
 
     n_tables: int = 25_000
+    n_filled: int = 50
     rounds: int = 3
 
     def run(self, server: PostgresServer) -> Outcome:
         names = [subject.name for subject in SUBJECTS if subject.name in HEALTH]
         with fresh_database(server) as database, tempfile.TemporaryDirectory() as folder:
-            _build(database, self.n_tables)
+            _build(database, self.n_tables, self.n_filled)
             policy = _policy(Path(folder), database, names)
             pipeline.apply(policy, only=names)
             samples = {
@@ -64,21 +64,21 @@ def _timed(policy: Policy, names: list[str]) -> float:
     return took
 
 
-def _build(database: Database, n_tables: int) -> None:
+def _build(database: Database, n_tables: int, n_filled: int) -> None:
     with session(database.url) as connection:
-        for statement in _statements(n_tables):
+        for statement in _statements(n_tables, n_filled):
             connection.execute(statement.encode())
     with session(database.url) as connection:
         connection.execute("VACUUM (ANALYZE)")
 
 
-def _statements(n_tables: int) -> Iterator[str]:
+def _statements(n_tables: int, n_filled: int) -> Iterator[str]:
     for start in range(0, n_tables, BATCH):
         yield (
             f"DO $$ BEGIN FOR n IN {start}..{min(start + BATCH, n_tables) - 1} LOOP"
             " EXECUTE format('CREATE TABLE public.t%s (id bigint PRIMARY KEY, note text)', n);"
             " END LOOP; END $$"
         )
-    for n in range(N_FILLED):
+    for n in range(n_filled):
         yield f"INSERT INTO t{n} SELECT i, repeat('x', 100) FROM generate_series(1, 100000) i"
         yield f"DELETE FROM t{n} WHERE id % 2 = 0"

@@ -30,8 +30,8 @@ from maintenance.policy import Policy, load_policy
 from maintenance.subjects.indexes import INDEXES
 
 PEER = "PgHero's queries"
-LIMIT_S = 1.0
-MAX_PEAK_MB = 200.0
+LIMIT_S = 0.5
+MAX_PEAK_MB = 120.0
 MANY_ROWS = 12_000
 FEW_ROWS = 300
 """Three blocks: there is no advice on tables of one."""

@@ -26,7 +26,7 @@ BARE = "the bare statements"
 IDLE = "no other work"
 TABLE = "public.readings"
 MOST_TIMES = 1.1
-LIMIT_MS = 50.0
+LIMIT_MS = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.outcomes import Outcome, times
 from benchmarks.results import FOLDER, Result
+from maintenance.formatting import readable_number
 
 PAGE = "RESULTS.md"
 CHART = "results.png"
@@ -43,8 +44,9 @@ def _lines(results: Mapping[str, Result]) -> Iterator[str]:
         for target in result.targets:
             verdict = "met" if target.met else "**missed**"
             yield (
-                f"| [{name}](#{name}) | {target.text} | {target.value:.3g}"
-                f" | {target.limit:.3g} | {verdict} |"
+                f"| [{name}](#{name}) | {target.text}"
+                f" | {readable_number(target.value)} | {readable_number(target.limit)}"
+                f" | {verdict} |"
             )
     for name, result in results.items():
         yield from _section(name, result)
@@ -70,7 +72,7 @@ def _contenders(outcome: Outcome) -> Iterator[str]:
     first = next(iter(outcome.samples))
     for name, values in outcome.samples.items():
         if values:
-            cells = [f"{value:,.3g}" for value in (median(values), min(values), max(values))]
+            cells = [*map(readable_number, (median(values), min(values), max(values)))]
             cells.append(f"{times(outcome.samples, name, first):.2f}")
         else:
             cells = ["not installed", "", "", ""]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from benchmarks.analyze import AnalyzeChanged
 from benchmarks.archive import ArchiveMonth
+from benchmarks.archive_memory import ArchiveMemory
 from benchmarks.bloat_estimates import BloatEstimates
 from benchmarks.conversion import DOCUMENTS, Conversion, ConversionStall
 from benchmarks.create_partitions import CreatePartitions
@@ -21,6 +22,7 @@ from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark
 from benchmarks.plan_process import PlanProcess
 from benchmarks.pool_alert import PoolAlert
+from benchmarks.restore import RestoreMonth
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
 from benchmarks.unnamed_tables import UnnamedTables
@@ -35,8 +37,10 @@ STATED: Mapping[str, Benchmark] = {
     "drop_expired": DropExpired(),
     "writer_stall": WriterStall(),
     "retention_stall": RetentionStall(),
+    "tree_stall": RetentionStall(n_kept=2, n_made=2, n_gone=2, n_leaves=64),
     "tick_to_finish": TickToFinish(),
     "archive": ArchiveMonth(),
+    "restore": RestoreMonth(),
     "analyze": AnalyzeChanged(),
     "default_swap": DefaultSwap(),
     "default_swap_time": DefaultSwapTime(),
@@ -61,6 +65,7 @@ STATED: Mapping[str, Benchmark] = {
 
 LONG: Mapping[str, Benchmark] = {
     "linearity": Linearity(),
+    "archive_memory": ArchiveMemory(),
     "watch_daemon": WatchDaemon(),
     "pool_alert": PoolAlert(),
     "fleet": Fleet(),
@@ -72,29 +77,33 @@ LONG: Mapping[str, Benchmark] = {
 """Those that take many minutes."""
 
 QUICK: Mapping[str, Benchmark] = {
-    "nothing_to_do": NothingToDo(n_tables=20, n_months=60, rounds=3),
+    "nothing_to_do": NothingToDo(n_tables=10, n_months=30, rounds=1),
     "plan_process": PlanProcess(rounds=1),
-    "create_partitions": CreatePartitions(n_tables=20, rounds=1),
+    "create_partitions": CreatePartitions(n_tables=5, rounds=1),
     "drop_expired": DropExpired(n_tables=4, n_expired=20, rounds=1),
-    "writer_stall": WriterStall(read_s=0, rounds=1),
-    "retention_stall": RetentionStall(read_s=0, n_default_rows=50_000, rounds=1),
+    "writer_stall": WriterStall(read_s=0, premake=6, rounds=1),
+    "retention_stall": RetentionStall(
+        read_s=0, n_made=3, n_gone=3, n_default_rows=20_000, rounds=1
+    ),
+    "tree_stall": RetentionStall(read_s=0, n_kept=1, n_made=1, n_gone=1, n_leaves=8, rounds=1),
     "tick_to_finish": TickToFinish(rounds=1),
-    "archive": ArchiveMonth(n_rows=200_000, rounds=1),
+    "archive": ArchiveMonth(n_rows=50_000, rounds=1),
+    "restore": RestoreMonth(n_rows=50_000, rounds=1),
     "analyze": AnalyzeChanged(n_tables=100, n_rows=300, rounds=1),
-    "default_swap": DefaultSwap(n_rows=100_000, rounds=1),
-    "default_swap_time": DefaultSwapTime(n_rows=100_000, rounds=1),
-    "matviews": Matviews(n_rows=20_000, rounds=1),
-    "matview_decision": MatviewDecision(n_leaves=50, rounds=3),
-    "view_speedup": ViewSpeedup(n_rows=50_000, rounds=1),
+    "default_swap": DefaultSwap(n_rows=20_000, rounds=1),
+    "default_swap_time": DefaultSwapTime(n_rows=20_000, rounds=1),
+    "matviews": Matviews(n_rows=5_000, rounds=1),
+    "matview_decision": MatviewDecision(n_leaves=50, rounds=1),
+    "view_speedup": ViewSpeedup(n_rows=20_000, rounds=1),
     "bloat_estimates": BloatEstimates(n_rows=3_000, page=None),
-    "health": Health(n_tables=1_000, rounds=1),
+    "health": Health(n_tables=500, n_filled=1, rounds=1),
     "unnamed_tables": UnnamedTables(n_tables=5, rounds=1),
     "index_advice": IndexAdvice(n_tables=250, rounds=1),
-    "declared_indexes": DeclaredIndexes(n_tables=100, rounds=3),
+    "declared_indexes": DeclaredIndexes(n_tables=100, rounds=1),
     "index_rollout": IndexRollout(n_rows=20_000, n_indexes=5, rounds=1),
     "index_rollout_stall": IndexRolloutStall(n_rows=20_000, n_indexes=5, rounds=1),
-    "conversion": Conversion(n_rows=100_000, rounds=1),
-    "conversion_stall": ConversionStall(n_rows=100_000, rounds=1),
+    "conversion": Conversion(n_rows=20_000, rounds=1),
+    "conversion_stall": ConversionStall(n_rows=20_000, read_s=0, rounds=1),
     "watch": Watch(rounds=5, n_databases=10, n_sessions=10),
     "dagster_storage": DagsterStorage(rounds=1),
 }

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.outcomes import Outcome, Target, times
+from maintenance.formatting import readable_number
 
 
 def show(outcome: Outcome, console: Console) -> None:
@@ -35,4 +36,5 @@ def _cells(samples: Mapping[str, Sequence[float]], name: str, first: str) -> Ite
 
 def _line(target: Target) -> str:
     verdict = "[green]pass[/]" if target.met else "[red]miss[/]"
-    return f"{verdict} {target.text}: {target.value:.3g}, wanted at most {target.limit:.3g}"
+    value, limit = readable_number(target.value), readable_number(target.limit)
+    return f"{verdict} {target.text}: {value}, wanted at most {limit}"

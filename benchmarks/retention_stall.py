@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,44 +21,79 @@ from maintenance.engine.executor import Outcome as Done
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
-BESIDE_DEFAULT = f"{OURS}, with a default partition"
-WITH_KEY = f"{OURS}, with a foreign key"
-LIMITS_MS = {OURS: 40.0, BESIDE_DEFAULT: 100.0, WITH_KEY: 100.0}
-KEPT_MONTHS = 12
+LIMIT_MS = 20.0
+TREE_LIMIT_MS = 50.0
+TREE = ", with {} leaves a month"
 
-FILL_DEFAULT = """
-CREATE TABLE {table}_default PARTITION OF {table} DEFAULT;
-INSERT INTO {table} (at, user_id, kind)
-SELECT '2001-01-01'::timestamptz + g * interval '1 second', 1, 'old'
-FROM generate_series(1, {n_rows}) AS g;
-VACUUM ANALYZE {table}_default;
-"""
-ADD_KEY = """
-CREATE TABLE public.users (id bigint PRIMARY KEY);
-INSERT INTO public.users SELECT generate_series(1, 1000);
-ALTER TABLE {table} ADD FOREIGN KEY (user_id) REFERENCES public.users;
-"""
-SCRIPTS = {OURS: "", BESIDE_DEFAULT: FILL_DEFAULT, WITH_KEY: ADD_KEY}
+FILL_DEFAULT = (
+    "CREATE TABLE {table}_default PARTITION OF {table} DEFAULT",
+    "INSERT INTO {table} (at, user_id, kind)"
+    " SELECT '2001-01-01'::timestamptz + g * interval '1 second', 1, 'old'"
+    " FROM generate_series(1, {n_default_rows}) AS g",
+    "VACUUM ANALYZE {table}_default",
+)
+ADD_KEY = (
+    "CREATE TABLE public.users (id bigint PRIMARY KEY)",
+    "INSERT INTO public.users SELECT generate_series(1, 1000)",
+    "ALTER TABLE {table} ADD FOREIGN KEY (user_id) REFERENCES public.users",
+)
+SPLIT_MONTHS = (
+    """
+    DO $$
+    DECLARE month text; bound text;
+    BEGIN
+      FOR month, bound IN
+        SELECT inhrelid::regclass, pg_get_expr(relpartbound, oid)
+        FROM pg_inherits JOIN pg_class ON oid = inhrelid
+        WHERE inhparent = '{table}'::regclass AND relkind = 'r'
+      LOOP
+        EXECUTE format('DROP TABLE %s', month);
+        EXECUTE format(
+          'CREATE TABLE %s PARTITION OF {table} %s PARTITION BY HASH (id)', month, bound);
+        FOR leaf IN 0..{n_leaves} - 1 LOOP
+          EXECUTE format(
+            'CREATE TABLE %1$s_%2$s PARTITION OF %1$s'
+            ' FOR VALUES WITH (MODULUS {n_leaves}, REMAINDER %2$s)', month, leaf);
+        END LOOP;
+      END LOOP;
+    END $$""",
+)
+PLAIN = ""
+KINDS: Mapping[str, Sequence[str]] = {
+    PLAIN: (),
+    ", with a default partition": FILL_DEFAULT,
+    ", with a foreign key": ADD_KEY,
+}
+"""The kinds of tables, with the statements that make one of a plain table."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionStall:
-    """12 months created and 12 dropped of a table with 25; a clone for each round."""
+    """12 months created and 12 dropped of a table with 25; a clone for each round.
+
+    Attributes:
+        n_leaves: the number of tables that each month is partitioned into; 0 for plain months of
+            each kind of table.
+    """
 
     n_writers: int = 2
     read_s: int = 10
+    n_kept: int = 12
     n_made: int = 12
     n_gone: int = 12
     n_default_rows: int = 3_000_000
+    n_leaves: int = 0
     rounds: int = 2
 
     def run(self, server: PostgresServer) -> Outcome:
         samples: dict[str, tuple[float, ...]] = {}
-        for name in LIMITS_MS:
-            samples |= self._measure(server, name)
+        kinds = {TREE.format(self.n_leaves): SPLIT_MONTHS} if self.n_leaves else KINDS
+        for kind, statements in kinds.items():
+            samples |= self._measure(server, kind, statements)
+        limit = TREE_LIMIT_MS if self.n_leaves else LIMIT_MS
         targets = [
-            Target(f"worst insert beside {name}, ms", max(samples[name]), limit)
-            for name, limit in LIMITS_MS.items()
+            Target(f"worst insert beside {OURS}{kind}, ms", max(samples[OURS + kind]), limit)
+            for kind in kinds
         ]
         what = (
             f"slowest insert of {self.n_writers} writers, {self.n_made} months made and"
@@ -65,25 +101,30 @@ class RetentionStall:
         )
         return Outcome(what, "ms", samples, targets)
 
-    def _measure(self, server: PostgresServer, name: str) -> dict[str, tuple[float, ...]]:
-        """Measure one kind of table; the plain one against the peer too."""
-        shape = Shape(1, behind=KEPT_MONTHS + self.n_gone, ahead=0)
+    def _measure(
+        self, server: PostgresServer, kind: str, statements: Sequence[str]
+    ) -> dict[str, tuple[float, ...]]:
+        """Measure one kind of table beside no work; the plain one beside the peer too."""
+        shape = Shape(1, behind=self.n_kept + self.n_gone, ahead=0)
         (table,) = shape.tables
-        has_peer = name == OURS and partman.is_available(server)
-        retention = {"keep": f"{KEPT_MONTHS} months", "action": "drop", "max_per_run": self.n_gone}
+        has_peer = kind == PLAIN and partman.is_available(server)
+        retention = {"keep": f"{self.n_kept} months", "action": "drop", "max_per_run": self.n_gone}
         with tempfile.TemporaryDirectory() as folder, fresh_database(server) as template:
             path = Path(folder) / "policy.yaml"
             policy = write_policy(path, shape.tables, self.n_made, retention=retention)
             with session(template.url) as connection:
                 build(connection, shape)
-                for statement in SCRIPTS[name].split(";")[:-1]:
-                    filled = statement.format(table=table, n_rows=self.n_default_rows)
-                    connection.execute(filled.encode())
+                sizes = {"n_default_rows": self.n_default_rows, "n_leaves": self.n_leaves}
+                for statement in statements:
+                    connection.execute(statement.format(table=table, **sizes).encode())
                 if has_peer:
                     partman.register(connection, shape.tables, self.n_made)
-            works: dict[str, Work | None] = {name: partial(self._ours, policy)}
-            if name == OURS:
-                works |= {IDLE: lambda _url: None, PEER: _peer if has_peer else None}
+            works: dict[str, Work | None] = {
+                OURS + kind: partial(self._ours, policy),
+                IDLE + kind: lambda _url: None,
+            }
+            if kind == PLAIN:
+                works[PEER] = self._peer if has_peer else None
             contenders = {
                 who: self._contender(server, table, work) if work else None
                 for who, work in works.items()
@@ -106,7 +147,6 @@ class RetentionStall:
             ActionKind.DROP_PARTITION: self.n_gone,
         }
 
-
-def _peer(url: str) -> None:
-    partman.set_retention(url, f"{KEPT_MONTHS} months")
-    partman.run(url)
+    def _peer(self, url: str) -> None:
+        partman.set_retention(url, f"{self.n_kept} months")
+        partman.run(url)

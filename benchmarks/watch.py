@@ -17,7 +17,8 @@ import yaml
 from benchmarks.outcomes import OURS, Outcome, Target
 from benchmarks.servers import Database, fresh_database, session
 from benchmarks.timing import seconds
-from maintenance.demo import ports, processes, storage
+from benchmarks.usage import cpu_s
+from maintenance.demo import ports, storage
 from maintenance.demo.dagster import Dagster
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.target import Target as Reached
@@ -154,9 +155,9 @@ def _daemon_share(server: PostgresServer, size: WatchDaemon, interval: str) -> f
         environment = {**os.environ, "MAINTENANCE_POLICIES": str(policies)}
         with served(server, Path(folder) / "dagster", environment):
             time.sleep(min(SETTLE_S, size.span_s))  # the first looks load what later ones use
-            before = _cpu_s(folder)
+            before = cpu_s(Path(folder))
             time.sleep(size.span_s)
-            return (_cpu_s(folder) - before) / size.span_s
+            return (cpu_s(Path(folder)) - before) / size.span_s
 
 
 @contextmanager
@@ -174,11 +175,3 @@ def served(
         dagster.stop()
         with session(server.url()) as admin:
             admin.execute(f"DROP DATABASE {storage.NAME} WITH (FORCE)".encode())
-
-
-def _cpu_s(folder: str) -> float:
-    """Return the CPU time of all processes that belong to a folder, so far."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    found = [Path(f"/proc/{pid}/stat").read_text() for pid in processes.find(folder)]
-    fields = [text.rpartition(")")[2].split() for text in found]
-    return sum(int(each[11]) + int(each[12]) for each in fields) / ticks

@@ -18,7 +18,7 @@ from maintenance.policy import Policy
 
 IDLE = "no other work"
 PEER_DROPPING = "pg_partman, creating and dropping"
-LIMIT_MS = 40.0
+LIMIT_MS = 20.0
 
 
 @dataclass(frozen=True, slots=True)

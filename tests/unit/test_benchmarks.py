@@ -8,7 +8,9 @@ from rich.console import Console
 
 from benchmarks import partman
 from benchmarks.__main__ import run
+from benchmarks.analyze import AnalyzeChanged
 from benchmarks.archive import ArchiveMonth
+from benchmarks.archive_memory import ArchiveMemory
 from benchmarks.create_partitions import CreatePartitions
 from benchmarks.declared_indexes import DeclaredIndexes
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
@@ -22,6 +24,7 @@ from benchmarks.outcomes import OURS, PEER, Benchmark, Outcome, Target
 from benchmarks.page import write_page
 from benchmarks.profiles import LONG, QUICK, STATED
 from benchmarks.report import show
+from benchmarks.restore import RestoreMonth
 from benchmarks.results import Result, circumstances, keep, read_results
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
@@ -34,12 +37,18 @@ TINY: dict[str, Benchmark] = {
     "matviews": Matviews(n_rows=1000, rounds=1),
     "matview_decision": MatviewDecision(n_leaves=5, rounds=1),
     "nothing_to_do": NothingToDo(n_tables=2, n_months=8, rounds=1),
+    "analyze": AnalyzeChanged(n_tables=40, n_rows=300, rounds=1),
     "create_partitions": CreatePartitions(n_tables=2, premake=2, rounds=1),
     "writer_stall": WriterStall(n_writers=1, read_s=0, premake=2, rounds=1),
     "archive": ArchiveMonth(n_rows=1_000, rounds=1),
+    "archive_memory": ArchiveMemory(n_rows=10_000),
+    "restore": RestoreMonth(n_rows=1_000, rounds=1),
     "drop_expired": DropExpired(n_tables=2, n_expired=3, rounds=1),
     "retention_stall": RetentionStall(
         n_writers=1, read_s=0, n_made=2, n_gone=2, n_default_rows=100, rounds=1
+    ),
+    "tree_stall": RetentionStall(
+        n_writers=1, read_s=0, n_kept=1, n_made=1, n_gone=1, n_leaves=2, rounds=1
     ),
     "default_swap": DefaultSwap(n_rows=1_000, n_writers=1, rounds=1),
     "default_swap_time": DefaultSwapTime(n_rows=1_000, rounds=1),
@@ -75,7 +84,7 @@ def test_tick_to_finish_waits_for_a_scheduled_run(server18: PostgresServer) -> N
 
 
 def an_outcome() -> Outcome:
-    targets = (Target("enough, s", 1.0, 2.0), Target("too much, s", 3.0, 2.0))
+    targets = (Target("enough, s", 1.0, 2.0), Target("too much, MB", 1600.0, 1500.0))
     return Outcome("nothing", "s", {OURS: [1.0, 3.0, 2.0], PEER: []}, targets)
 
 
@@ -85,7 +94,7 @@ def test_table_shows_medians_and_whether_targets_are_met() -> None:
     shown = page.getvalue()
     assert "2.000" in shown
     assert "pass enough, s: 1, wanted at most 2" in shown
-    assert "miss too much, s: 3, wanted at most 2" in shown
+    assert "miss too much, MB: 1,600, wanted at most 1,500" in shown
 
 
 def test_peer_that_is_missing_is_said_to_be() -> None:
@@ -124,7 +133,7 @@ def test_page_and_chart_show_each_target_and_where_it_was_measured(tmp_path: Pat
     text = page.read_text()
     assert "**1 of 2 targets are met.**" in text
     assert "| [nothing](#nothing) | enough, s | 1 | 2 | met |" in text
-    assert "| [nothing](#nothing) | too much, s | 3 | 2 | **missed** |" in text
+    assert "| [nothing](#nothing) | too much, MB | 1,600 | 1,500 | **missed** |" in text
     assert f"| {OURS} | 2 | 1 | 3 | 1.00 |" in text
     assert f"| {PEER} | not installed |" in text
     assert "PostgreSQL 15.20, 20" in text
