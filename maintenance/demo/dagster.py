@@ -93,17 +93,24 @@ class Dagster:
         self._started_at = time.time()
         self._code.start(self._environment)
 
-    def serve(self, patience_s: float = 60.0) -> None:
+    def serve(self, patience_s: float = 60.0, *, is_new: bool = True) -> None:
         """Start webserver and daemon, and wait until the UI responds and jobs can run.
+
+        Runs that an earlier daemon has left are canceled before this one begins: a run that is
+        canceled at work may keep its slot of a pool for minutes.
 
         Args:
             patience_s: how long each process may take until it is ready.
+            is_new: whether the storage has no runs.
 
         Raises:
             MaintenanceError: one of the processes ended, or the definitions do not load.
         """
         self._code.wait_until(lambda: ports.is_taken(self._code_port), patience_s)
         self._ui.start(self._environment)
+        if not is_new:
+            self._ui.wait_until(self.webserver.is_ready, patience_s)
+            self.webserver.cancel_all()
         self._daemon.start(self._environment)
         self._ui.wait_until(self.webserver.is_ready, patience_s)
         self._daemon.wait_until(

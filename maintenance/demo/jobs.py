@@ -154,7 +154,8 @@ def _await(
         progress(", ".join(f"{runs[run]} {status.lower()}" for run, status in open_runs.items()))
         check_alive()
         if time.monotonic() > deadline:
-            raise MaintenanceError(f"not finished in {_DEADLINE_S:.0f} s: {', '.join(runs)}")
+            left = (f"{webserver.url}/runs/{run} is {state}" for run, state in open_runs.items())
+            raise MaintenanceError(f"not finished in {_DEADLINE_S:.0f} s: {', '.join(left)}")
         time.sleep(_POLL_S)
 
 

@@ -106,7 +106,7 @@ def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, po
     preflight.refuse_taken(port)
     with step(f"PostgreSQL {version_of(server.binaries)}"):
         server.start()
-        storage.make(server)
+        is_new = storage.make(server)
         made = [systems.create(server, policy) for policy in policies]
         if counts_statements:
             systems.count_statements(made)
@@ -118,9 +118,8 @@ def _run(started: ExitStack, data: Path, names: Sequence[str], *, once: bool, po
     with step("Sample data and past partitions") as detail:
         _prepare(made, detail)
     with step(f"Dagster at {dagster.webserver.url}"):
-        dagster.serve()
+        dagster.serve(is_new=is_new)
         storage.mark_complete(server)
-        dagster.webserver.cancel_all()
     with step("Main job in Dagster") as detail:
         outcome = run_main_job(
             dagster.webserver, names, check_alive=dagster.check_alive, progress=detail

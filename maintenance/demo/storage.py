@@ -9,8 +9,8 @@ NAME = "dagster"
 _COMPLETE = "complete"
 
 
-def make(server: PostgresServer) -> None:
-    """Create the database, unless a complete one exists.
+def make(server: PostgresServer) -> bool:
+    """Create the database, unless a complete one exists; return whether it was created now.
 
     Dagster creates its tables one by one, outside a transaction: after a kill in between, its next
     start takes the existing tables for all of them, and fails.
@@ -21,9 +21,11 @@ def make(server: PostgresServer) -> None:
             " FROM pg_catalog.pg_database WHERE datname = %s",
             [NAME],
         )
-        if found.fetchone() != (_COMPLETE,):
-            connection.execute("DROP DATABASE IF EXISTS dagster WITH (FORCE)")
-            connection.execute("CREATE DATABASE dagster")
+        if found.fetchone() == (_COMPLETE,):
+            return False
+        connection.execute("DROP DATABASE IF EXISTS dagster WITH (FORCE)")
+        connection.execute("CREATE DATABASE dagster")
+        return True
 
 
 def mark_complete(server: PostgresServer) -> None:

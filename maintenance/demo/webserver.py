@@ -54,6 +54,10 @@ _CANCEL = """
 mutation ($runs: [String!]!) {
     terminateRuns(runIds: $runs, terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) { __typename } }
 """
+_TERMINATE = """
+mutation ($run: String!) { terminateRun(runId: $run) {
+    __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }
+"""
 _FREE = "mutation ($run: String!) { freeConcurrencySlots(runId: $run) }"
 
 
@@ -139,6 +143,16 @@ class Webserver:
             page = self._ask(_EVENTS, run=run, after=after)["logsForRun"]
             yield from page["events"]
             after, more = page["cursor"], page["hasMore"]
+
+    def terminate(self, run: str) -> None:
+        """Ask the process of a run to end it, as the button of the UI does.
+
+        Raises:
+            MaintenanceError: it can't be ended.
+        """
+        answer = self._ask(_TERMINATE, run=run)["terminateRun"]
+        if answer["__typename"] != "TerminateRunSuccess":
+            raise MaintenanceError(f"run {run}: {answer.get('message') or answer['__typename']}")
 
     def cancel_all(self) -> None:
         """Mark every unfinished run as canceled, and free its pool slots."""

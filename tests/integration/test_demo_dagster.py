@@ -160,15 +160,15 @@ def _owner(service: Service) -> "subprocess.Popen[str]":
 
 @pytest.mark.pg("== 18")
 def test_database_of_dagster_is_kept_once_complete(server: PostgresServer) -> None:
-    storage.make(server)
+    assert storage.make(server)
     with psycopg.connect(server.url(storage.NAME)) as connection:
         connection.execute("CREATE TABLE half_made ()")
-    storage.make(server)
+    assert storage.make(server)
     with psycopg.connect(server.url(storage.NAME)) as connection:
         assert connection.execute("SELECT to_regclass('half_made')").fetchone() == (None,)
         connection.execute("CREATE TABLE kept ()")
     storage.mark_complete(server)
-    storage.make(server)
+    assert not storage.make(server)
     with psycopg.connect(server.url(storage.NAME)) as connection:
         assert connection.execute("SELECT to_regclass('kept')").fetchone() == ("kept",)
 

@@ -40,10 +40,11 @@ def keys(finding: Finding | None) -> Keys:
 
 
 def run_all(database: Database, script: str) -> None:
-    """Run statements in one session; its end hands its counters over."""
+    """Run statements, and hand their counters over: the end of a session may take a while."""
     with psycopg.connect(database.url, autocommit=True) as connection:
         for statement in filter(str.strip, script.split(";")):
             connection.execute(statement.encode())
+        connection.execute("SELECT pg_stat_force_next_flush()")
 
 
 def create_all(database: Database, finding: Finding | None) -> None:
