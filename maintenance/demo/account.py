@@ -1,5 +1,6 @@
 """The user account of the servers. PostgreSQL refuses to run as root."""
 
+import fcntl
 import hashlib
 import os
 import pwd
@@ -7,6 +8,8 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,25 +74,49 @@ def server_account() -> Account | None:
     if os.geteuid() != 0:
         return None
     for _ in range(_TRIES):
-        try:
-            entry = pwd.getpwnam(NAME)
-            return Account(entry.pw_uid, entry.pw_gid)
-        except KeyError:
-            _add_user()
+        if account := _existing():
+            return account
+        _add_user()
     raise MaintenanceError(
         f"system user {NAME}: not found and could not be created; PostgreSQL can't run as root",
         hint=f"run as an ordinary user, or create it: useradd --system {NAME}",
     )
 
 
+def _existing() -> Account | None:
+    try:
+        entry = pwd.getpwnam(NAME)
+    except KeyError:
+        return None
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
 def _add_user() -> None:
     command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME]
-    try:
-        done = subprocess.run(command, check=False, capture_output=True)
-    except FileNotFoundError:
-        return
-    if done.returncode:  # another process adds it, or holds the lock of /etc/passwd
+    with _one_process():
+        if _existing():
+            return
+        try:
+            done = subprocess.run(command, check=False, capture_output=True)
+        except FileNotFoundError:
+            return
+    if done.returncode:  # another program holds the lock of /etc/passwd
         time.sleep(0.1)
+
+
+@contextmanager
+def _one_process() -> Generator[None]:
+    """Keep other processes of this software out: of two that add one user, `useradd` lets both.
+
+    It looks for the name before it takes its lock. The second replaces the user of the first by one
+    with another number, and what the first has started no longer has a user.
+    """
+    folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def reachable_programs(binaries: Path, account: Account | None) -> Path:

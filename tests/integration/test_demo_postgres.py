@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import psycopg
 import pytest
@@ -18,6 +19,11 @@ from maintenance.errors import MaintenanceError
 from tests.builders import Database, Role, server_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another account")
+
+
+def piped(stream: IO[str] | None) -> IO[str]:
+    assert stream
+    return stream
 
 
 @pytest.fixture
@@ -286,6 +292,42 @@ def test_immediate_stop_keeps_what_was_committed(own: PostgresServer) -> None:
     own.stop(immediate=True)
     own.start()
     assert not own.create_database("kept")
+
+
+FIND_ACCOUNT = """
+import sys
+from maintenance.demo import account
+account.NAME = sys.argv[1]
+print("loaded", flush=True)
+sys.stdin.read()
+print(account.server_account())
+"""
+
+
+@as_root
+def test_processes_that_need_the_account_at_the_same_time_share_it() -> None:
+    name = f"pgserver-{os.getpid()}"
+    together = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIND_ACCOUNT, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    try:
+        assert {piped(each.stdout).readline() for each in together} == {"loaded\n"}
+        for each in together:
+            piped(each.stdin).close()
+        found = {piped(each.stdout).read() for each in together}
+        user = pwd.getpwnam(name)
+        assert found == {f"Account(uid={user.pw_uid}, gid={user.pw_gid})\n"}
+    finally:
+        for each in together:
+            with each:
+                each.kill()
+        subprocess.run(["userdel", name], check=True)
 
 
 @as_root
