@@ -60,6 +60,37 @@ class Watch:
     window_ended: bool = False
     index_oid: int | None = None
     over: threading.Event = field(default_factory=threading.Event)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _may_cancel: bool = False
+
+    @contextmanager
+    def statement(self) -> Generator[None]:
+        """Allow a cancel in the block, in which the monitored statement runs.
+
+        At its end a request that is under way is waited for: it would end the next statement.
+        """
+        with self._turn:
+            self._may_cancel = True
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._may_cancel = False
+
+    def cancel(
+        self,
+        connection: Connection,
+        reason: str,
+        *,
+        holder: dict[str, Any] | None = None,
+        window_ended: bool = False,
+    ) -> None:
+        """Cancel the monitored statement, unless it has ended."""
+        with self._turn:
+            if not self._may_cancel:
+                return
+            self.gave_up, self.holder, self.window_ended = reason, holder or {}, window_ended
+            connection.cancel_safe()
 
     def error(self, statement: str) -> LockNotAcquiredError | BuildPostponedError:
         """Return why a statement was canceled."""
@@ -124,7 +155,8 @@ def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
     """
     connection = context.connection
     try:
-        run_sql(connection, statement)
+        with watch.statement():
+            run_sql(connection, statement)
     except psycopg.Error as exc:
         if watch.gave_up is not None and not connection.broken:
             raise watch.error(statement) from exc
@@ -182,16 +214,12 @@ def _follow(
             told_at = time.monotonic()
             context.progress(BuildProgress.of(row.phase, row.done_fraction))
         if waited_for is not None and time.monotonic() - since > patience:
-            watch.gave_up = (
-                f"canceled after waiting {patience:.0f} s for pid {waited_for} ({row.locker})"
-            )
-            watch.holder = _facts(row)
-            context.connection.cancel_safe()
+            reason = f"canceled after waiting {patience:.0f} s for pid {waited_for} ({row.locker})"
+            watch.cancel(context.connection, reason, holder=_facts(row))
             since = time.monotonic()
-        # once: what follows the build is its clean-up
         if row.phase is not None and watch.gave_up is None and not may_run(datetime.now(UTC)):
-            watch.gave_up, watch.window_ended = "canceled at the end of indexes.window", True
-            context.connection.cancel_safe()
+            reason = "canceled at the end of indexes.window"
+            watch.cancel(context.connection, reason, window_ended=True)
         watch.over.wait(EVERY_S)
 
 

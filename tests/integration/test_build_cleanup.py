@@ -14,11 +14,17 @@ from typing import Any
 import psycopg
 import pytest
 
+from maintenance.engine import build_monitor
+from maintenance.engine.action_context import ActionContext
+from maintenance.engine.build_monitor import Watch, run_watched, watched, without_timeouts
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
+from maintenance.engine.lock_retry import silent
+from maintenance.engine.target import Target
 from maintenance.errors import LockNotAcquiredError
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
+from maintenance.server.session import run_sql
 from tests.builders import Database
 from tests.conversions import EVENTS, PLAIN
 from tests.policies import make_policy
@@ -185,3 +191,48 @@ def test_leftover_that_is_in_use_is_told_and_removed_by_the_next_run(
         writer.rollback()
     assert all_done(pipeline.apply(policy, only=["indexes"]))
     assert database.execute(INVALID) == []
+
+
+# What may be canceled
+
+WAIT = "CREATE INDEX held_a ON public.held (a)"
+
+
+@contextmanager
+def monitored(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Generator[tuple[ActionContext, Watch]]:
+    """A session whose statements wait for a writer, and its monitor, which waits for 50 ms."""
+    monkeypatch.setattr(build_monitor, "FIRST_AFTER_S", 0.0)
+    monkeypatch.setattr(build_monitor, "EVERY_S", 0.01)
+    database.execute("CREATE TABLE public.held (a int)")
+    target = Target(make_policy(folder, database.url, locks={"give_up_after": "50 ms"}))
+    with (
+        database.connect(autocommit=False) as writer,
+        target.database("test") as connection,
+    ):
+        writer.execute("LOCK TABLE public.held IN ROW EXCLUSIVE MODE")
+        context = ActionContext(connection, connection, target, silent, "run")
+        with without_timeouts(context), watched(context) as watch:
+            yield context, watch
+        writer.rollback()
+
+
+def test_monitored_statement_is_canceled_when_it_has_waited_long_enough(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        monitored(database, tmp_path, monkeypatch) as (context, watch),
+        pytest.raises(LockNotAcquiredError, match="canceled after waiting"),
+    ):
+        run_watched(context, WAIT, watch)
+
+
+def test_other_statements_of_the_session_are_not_canceled(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cleans up after a build has limits of its own, and sets the session right again."""
+    with monitored(database, tmp_path, monkeypatch) as (context, watch):
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            run_sql(context.connection, f"SET lock_timeout = '2s'; {WAIT}")
+        assert watch.gave_up is None
