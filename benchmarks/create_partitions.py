@@ -46,8 +46,8 @@ class CreatePartitions:
             samples = interleave(contenders, self.rounds, template.clone)
         targets = [Target("maintenance over bare", ratio(samples, OURS, BARE), MAX_OVER_BARE)]
         if has_peer:
-            over_peer = ratio(samples, OURS, PEER)
-            targets.append(Target("maintenance over pg_partman", over_peer, MAX_OVER_PEER))
+            over_peer, least = ratio(samples, OURS, PEER), ratio(samples, BARE, PEER)
+            targets.append(Target("maintenance over pg_partman", over_peer, MAX_OVER_PEER, least))
         n_made = self.n_tables * self.premake
         what = f"{n_made:,} partitions made over {self.n_tables} tables"
         return Outcome(what, "s", samples, targets)

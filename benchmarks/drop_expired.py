@@ -52,7 +52,8 @@ class DropExpired:
             samples = interleave(contenders, self.rounds, template.clone)
         targets = [Target("maintenance over bare", ratio(samples, OURS, BARE), MAX_OVER_BARE)]
         if has_peer:
-            targets.append(Target("maintenance over pg_partman", ratio(samples, OURS, PEER), 1.0))
+            over_peer, least = ratio(samples, OURS, PEER), ratio(samples, BARE, PEER)
+            targets.append(Target("maintenance over pg_partman", over_peer, 1.0, least))
         n_dropped = self.n_tables * self.n_expired
         what = f"{n_dropped:,} expired partitions of {self.n_tables} tables dropped"
         return Outcome(what, "s", samples, targets)

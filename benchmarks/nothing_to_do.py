@@ -67,7 +67,14 @@ class NothingToDo:
             f"nothing to do for {self.n_tables} tables, {shape.n_partitions:,} months",
             "s",
             samples,
-            (Target("maintenance after connect, s", median(samples[OURS]), LIMIT_S),),
+            (
+                Target(
+                    "maintenance after connect, s",
+                    median(samples[OURS]),
+                    LIMIT_S,
+                    median(samples[BARE]),
+                ),
+            ),
         )
 
 

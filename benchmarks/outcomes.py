@@ -13,18 +13,35 @@ PEER = "pg_partman"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A value and its limit, both in the unit of `text`."""
+    """A value and its limit, both in the unit of `text`.
+
+    Attributes:
+        text: what is measured, with its unit.
+        value: as measured.
+        limit: at most so much is wanted.
+        least: what the parts take that are not ours, measured in the same run: nothing that we
+            change brings the value below it. None if it was not measured.
+    """
 
     text: str
     value: float
     limit: float
+    least: float | None = None
 
     @property
     def met(self) -> bool:
         return self.value <= self.limit
 
+    @property
+    def verdict(self) -> str:
+        """Whether it is met, and if not, whether it could be."""
+        if self.met:
+            return "met"
+        return "out of reach" if self.least is not None and self.least > self.limit else "missed"
+
     def as_json(self) -> dict[str, Any]:
-        return {"text": self.text, "value": float(f"{self.value:.4g}"), "limit": self.limit}
+        least = {} if self.least is None else {"least": _rounded(self.least)}
+        return {"text": self.text, "value": _rounded(self.value), "limit": self.limit, **least}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +65,7 @@ class Outcome:
             "what": self.what,
             "unit": self.unit,
             "samples": {
-                name: [float(f"{value:.4g}") for value in values]
-                for name, values in self.samples.items()
+                name: [_rounded(value) for value in values] for name, values in self.samples.items()
             },
             "targets": [target.as_json() for target in self.targets],
         }
@@ -57,8 +73,12 @@ class Outcome:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Outcome":
         """Return what `as_json` has made."""
-        targets = tuple(Target(t["text"], t["value"], t["limit"]) for t in content["targets"])
+        targets = tuple(Target(**target) for target in content["targets"])
         return cls(content["what"], content["unit"], content["samples"], targets)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def ratio(samples: Mapping[str, Sequence[float]], over: str, under: str) -> float:

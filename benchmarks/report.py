@@ -37,4 +37,5 @@ def _cells(samples: Mapping[str, Sequence[float]], name: str, first: str) -> Ite
 def _line(target: Target) -> str:
     verdict = "[green]pass[/]" if target.met else "[red]miss[/]"
     value, limit = readable_number(target.value), readable_number(target.limit)
-    return f"{verdict} {target.text}: {value}, wanted at most {limit}"
+    line = f"{verdict} {target.text}: {value}, wanted at most {limit}"
+    return line if target.least is None else f"{line}, least {readable_number(target.least)}"

@@ -37,10 +37,12 @@ class Dagster:
     Attributes:
         home: the instance folder, absolute.
         port: the port of the UI, on loopback.
+        module: what the code server loads.
     """
 
     home: Path
     port: int
+    module: str = "maintenance.definitions"
     _started_at: float = field(default=0.0, init=False)
     _environment: Mapping[str, str] = field(default_factory=dict[str, str], init=False, repr=False)
 
@@ -51,7 +53,7 @@ class Dagster:
         self._code = self._service(
             "code server",
             *("dagster", "api", "grpc", "--host", ports.LOOPBACK, "--port", str(self._code_port)),
-            *("--module-name", "maintenance.definitions", "--location-name", LOCATION),
+            *("--module-name", self.module, "--location-name", LOCATION),
             # It creates Dagster's tables before it serves. The other two would conflict,
             # since Dagster creates tables outside a transaction.
             "--inject-env-vars-from-instance",

@@ -84,7 +84,11 @@ def test_tick_to_finish_waits_for_a_scheduled_run(server18: PostgresServer) -> N
 
 
 def an_outcome() -> Outcome:
-    targets = (Target("enough, s", 1.0, 2.0), Target("too much, MB", 1600.0, 1500.0))
+    targets = (
+        Target("enough, s", 1.0, 2.0),
+        Target("too much, MB", 1600.0, 1500.0, 1400.0),
+        Target("not ours, s", 3.0, 1.0, 2.0),
+    )
     return Outcome("nothing", "s", {OURS: [1.0, 3.0, 2.0], PEER: []}, targets)
 
 
@@ -94,7 +98,7 @@ def test_table_shows_medians_and_whether_targets_are_met() -> None:
     shown = page.getvalue()
     assert "2.000" in shown
     assert "pass enough, s: 1, wanted at most 2" in shown
-    assert "miss too much, MB: 1,600, wanted at most 1,500" in shown
+    assert "miss too much, MB: 1,600, wanted at most 1,500, least 1,400" in shown
 
 
 def test_peer_that_is_missing_is_said_to_be() -> None:
@@ -131,9 +135,10 @@ def test_newest_result_of_each_benchmark_is_kept(tmp_path: Path) -> None:
 def test_page_and_chart_show_each_target_and_where_it_was_measured(tmp_path: Path) -> None:
     page = write_page({"nothing": Result(circumstances("15.20"), an_outcome())}, tmp_path)
     text = page.read_text()
-    assert "**1 of 2 targets are met.**" in text
-    assert "| [nothing](#nothing) | enough, s | 1 | 2 | met |" in text
-    assert "| [nothing](#nothing) | too much, MB | 1,600 | 1,500 | **missed** |" in text
+    assert "**1 of 3 targets are met.**" in text
+    assert "| [nothing](#nothing) | enough, s | 1 | 2 |  | met |" in text
+    assert "| [nothing](#nothing) | too much, MB | 1,600 | 1,500 | 1,400 | **missed** |" in text
+    assert "| [nothing](#nothing) | not ours, s | 3 | 1 | 2 | **out of reach** |" in text
     assert f"| {OURS} | 2 | 1 | 3 | 1.00 |" in text
     assert f"| {PEER} | not installed |" in text
     assert "PostgreSQL 15.20, 20" in text
