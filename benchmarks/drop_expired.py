@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import partman
 from benchmarks.outcomes import OURS, PEER, Outcome, Target, ratio
 from benchmarks.servers import fresh_database, session
-from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
+from benchmarks.tables import URL_VARIABLE, Shape, build, create_store, n_partitions, write_policy
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import target as engine_target
@@ -44,6 +44,7 @@ class DropExpired:
                 build(connection, shape)
                 if has_peer:
                     partman.register(connection, shape.tables, PREMAKE)
+            create_store(template.url)
             contenders = {
                 OURS: self._checked(partial(_ours, policy)),
                 BARE: self._checked(partial(_bare, policy)),

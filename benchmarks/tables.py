@@ -1,6 +1,7 @@
 """Partitioned tables that both contenders can maintain, and their policy."""
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,9 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from benchmarks.servers import session
+from maintenance.engine import target as engine_target
 from maintenance.periods import Interval, Period, period_at, periods_between
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
 
 URL_VARIABLE = "BENCHMARK_URL"
@@ -94,6 +97,13 @@ def write_policy(
     }
     path.write_text(json.dumps(content))  # JSON is YAML
     return load_policy(path)
+
+
+def create_store(url: str) -> None:
+    """Let the database have our store, as it has the extension of a peer."""
+    with tempfile.TemporaryDirectory() as folder:
+        nothing = write_policy(Path(folder) / "policy.yaml", (), 0)
+        pipeline.apply(engine_target.Target(nothing, {URL_VARIABLE: url}))
 
 
 def _script(table: str, months: Sequence[Period]) -> Iterator[str]:
