@@ -519,6 +519,21 @@ def test_open_transaction_that_may_know_the_name_keeps_it_in_place(
     assert database.execute(COMMENTS) == [("rows without a month", None)]
 
 
+def kill_before_the_exchange(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run until the name is released, and end with the sessions."""
+    run = ActionContext.run
+
+    def run_until_the_exchange(context: ActionContext, step: Step) -> None:
+        if "DETACH" in " ".join(step.sql):
+            raise UnreachableError("the server is gone")
+        run(context, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ActionContext, "run", run_until_the_exchange)
+        with pytest.raises(UnreachableError):
+            apply(policy)
+
+
 def test_name_that_a_killed_run_released_is_given_back(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -528,17 +543,7 @@ def test_name_that_a_killed_run_released_is_given_back(
     database.execute(f"COMMENT ON TABLE public.{name} IS 'rows without a month'")
     fill(database, 3, "2026-11-05 00:00+00")
 
-    run = ActionContext.run
-
-    def run_until_the_exchange(context: ActionContext, step: Step) -> None:
-        if "DETACH" in " ".join(step.sql):
-            raise UnreachableError("the server is gone")
-        run(context, step)
-
-    monkeypatch.setattr(ActionContext, "run", run_until_the_exchange)
-    with pytest.raises(UnreachableError):
-        apply(policy)
-    monkeypatch.undo()
+    kill_before_the_exchange(policy, monkeypatch)
     (odd,) = [child for child in children(database) if child.endswith("_released")]
     assert odd.startswith("d" * 40)
     assert apply(policy).ok
@@ -548,6 +553,61 @@ def test_name_that_a_killed_run_released_is_given_back(
     assert apply(policy).ok
     assert database.execute(WHERE_ROWS_ARE) == [("events_2026_11", 3)]
     assert set(children(database)) == {"events_2026_11", "events_2026_12", "events_2027_01", name}
+    assert settled(policy)
+
+
+SUB_PARTITIONED = (
+    "CREATE TABLE public.events_default PARTITION OF public.events DEFAULT PARTITION BY HASH (id);"
+    "CREATE TABLE public.events_default_0 PARTITION OF public.events_default"
+    " FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+    "CREATE TABLE public.events_default_1 PARTITION OF public.events_default"
+    " FOR VALUES WITH (MODULUS 2, REMAINDER 1)"
+)
+"""The first month of a tree is the template of the next ones."""
+TREE = SUB_PARTITIONED.replace("default", "2026_12").replace(
+    "DEFAULT PARTITION",
+    "FOR VALUES FROM ('2026-12-01 00:00+00') TO ('2027-01-01 00:00+00') PARTITION",
+)
+"""A month with the same leaves."""
+
+
+@pytest.mark.pg("== 18")
+def test_names_of_a_tree_that_a_killed_run_released_are_given_back(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(SUB_PARTITIONED)
+    database.execute(TREE)
+    fill(database, 5, "2026-11-05 00:00+00")
+    kill_before_the_exchange(policy, monkeypatch)
+    leaves = "SELECT relid::text FROM pg_partition_tree('public.events') WHERE isleaf ORDER BY 1"
+    there = [name for (name,) in database.execute(leaves)]
+    assert "events_default_0_released" in there
+    assert apply(policy).ok
+    there = [name for (name,) in database.execute(leaves)]
+    assert [name for name in there if "released" in name] == []
+    assert {"events_default_0", "events_default_1"} < set(there)
+    assert apply(policy).ok
+    assert database.execute("SELECT count(*) FROM public.events_2026_11") == [(5,)]
+    assert database.execute("SELECT count(*) FROM public.events_default") == [(0,)]
+    assert settled(policy)
+
+
+@pytest.mark.pg("== 18")
+def test_default_partition_of_another_schema_is_swapped_and_given_its_name_back(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute("CREATE SCHEMA rest")
+    database.execute(DEFAULT.replace("public.events_default", "rest.events_default"))
+    fill(database, 5, "2026-11-05 00:00+00")
+    kill_before_the_exchange(policy, monkeypatch)
+    there = "SELECT tablename FROM pg_tables WHERE schemaname = 'rest'"
+    assert database.execute(there) == [("events_default_released",)]
+    assert apply(policy).ok
+    assert database.execute(there) == [("events_default",)]
+    report = apply(policy)
+    assert [r.error for r in report.results if r.error] == []
+    assert database.execute(WHERE_ROWS_ARE) == [("events_2026_11", 5)]
+    assert database.execute(there) == [("events_default",)]
     assert settled(policy)
 
 
