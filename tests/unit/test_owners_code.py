@@ -91,6 +91,7 @@ SENDERS = {
     "subjects/partitions/drain/apply.py": AS_OWNER,
     "subjects/partitions/drain/backfill.py": AS_OWNER,
     "subjects/partitions/drain/kept_copy.py": AS_OWNER,
+    "subjects/partitions/drain/older_transactions.py": "asks for a transaction's id, as the owner",
     "subjects/partitions/drain/prepare.py": AS_OWNER,
     "subjects/partitions/drain/split.py": "ANALYZE, with the rights of the table's owner",
     "subjects/partitions/drain/split_ranges.py": AS_OWNER,
