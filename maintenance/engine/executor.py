@@ -29,7 +29,7 @@ from maintenance.errors import (
 )
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.owner_sessions import OwnerSessions
-from maintenance.server.session import Connection, report_counters
+from maintenance.server.session import Connection, report_counters, set_right, to_error
 from maintenance.store import Journal
 
 _NO_FAILURE = (NotNeededError, BudgetError, ContinuedError)
@@ -203,7 +203,7 @@ def _perform(context: ActionContext, action: Action, execute: Executor) -> Resul
     try:
         if context.budget is not None:
             context.budget.begin()
-        detail = execute(context, action)
+        detail = _executed(context, action, execute)
     except UnreachableError:
         raise
     except MaintenanceError as failure:
@@ -219,6 +219,18 @@ def _perform(context: ActionContext, action: Action, execute: Executor) -> Resul
             detail=_blocked(exc),
         )
     return Result(action, Outcome.DONE, context.attempts, took_ms(), detail=dict(detail))
+
+
+def _executed(context: ActionContext, action: Action, execute: Executor) -> Mapping[str, Any]:
+    """Execute an action; an error that it did not expect is its failure too, and ends no run."""
+    try:
+        return execute(context, action)
+    except psycopg.Error as exc:
+        error = to_error(exc, action.object)
+        if not isinstance(error, UnreachableError):
+            context.owners.drop(context.connection)
+            set_right(context.connection, context.target.timeouts)
+        raise error from exc
 
 
 BLOCKED_BY = "blocked_by"

@@ -76,6 +76,14 @@ class Target:
         """How statements of this database wait for locks."""
         return LockRetry.from_policy(self.policy.locks, self.policy.database.search_path)
 
+    @property
+    def timeouts(self) -> Timeouts:
+        """Those of its sessions, for statements that set none."""
+        locks = self.policy.locks
+        if self.is_store:
+            return Timeouts(locks.patient_lock_timeout, STORE_CAP)
+        return Timeouts(locks.lock_timeout, self.policy.observe.time_cap)
+
     def database(self, command: str) -> AbstractContextManager[Connection]:
         """Open a session on the maintained database, named after the command that it serves.
 
@@ -87,10 +95,9 @@ class Target:
         if self.is_store:
             return self.store()
         policy = self.policy
-        timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
         application = f"maintenance {command} {policy.database.name}"
         self._check_schema()
-        return self._opened(policy.database.url, application, timeouts)
+        return self._opened(policy.database.url, application, self.timeouts)
 
     def glance(self, command: str) -> AbstractContextManager[Connection]:
         """Open a session for a look of milliseconds: one that can't be had soon is given up.
@@ -134,8 +141,8 @@ class Target:
         """
         policy = self.policy
         url = policy.store.url or policy.database.url
-        timeouts = Timeouts(policy.locks.patient_lock_timeout, STORE_CAP)
         application = f"maintenance store {policy.database.name}"
+        timeouts = replace(self, is_store=True).timeouts
         with self._opened(url, application, timeouts) as connection:
             require_own(connection, policy.store.owner, proof)
             yield connection

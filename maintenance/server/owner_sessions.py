@@ -82,6 +82,13 @@ class OwnerSessions:
             self._open[id(beside)] = found
         return found
 
+    def drop(self, beside: Connection) -> None:
+        """Close the session beside one of ours, if there is one; the next use opens another."""
+        with self._lock:
+            found = self._open.pop(id(beside), None)
+        if found is not None:
+            found.connection.close()
+
     def close(self) -> None:
         """Close what was opened."""
         with self._lock:

@@ -402,6 +402,16 @@ def report_counters(connection: Connection) -> None:
         connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
 
 
+def set_right(connection: Connection, timeouts: Timeouts) -> None:
+    """End the transaction of a session, and set what `connect` has set: after an unknown error.
+
+    Raises:
+        psycopg.Error: the session can't be used any more.
+    """
+    connection.execute("ROLLBACK")
+    pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
+
+
 def rollback_quietly(connection: Connection) -> None:
     """Roll back an aborted transaction; do nothing if the connection is lost."""
     if not connection.closed and not connection.broken:

@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,15 @@ from click.testing import CliRunner
 
 from maintenance.catalog import observe as catalog_observe
 from maintenance.cli.commands import cli
+from maintenance.engine.action_context import ActionContext
+from maintenance.engine.actions import Action, ActionKind
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import quote
 from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.server.session import Timeouts, connect
+from maintenance.subjects.partitions import PARTITIONS, Partitions
 from tests.builders import Database, Role
 from tests.policies import make_policy, write_policy
 
@@ -490,3 +494,39 @@ def test_rows_that_a_policy_hides_are_an_error_in_every_session(
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute("SELECT FROM public.secret")
+
+
+@pytest.mark.pg("== 18")
+def test_error_that_an_executor_did_not_expect_fails_its_action_alone(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a cancel by hand is, between two statements. The session is set right for what follows."""
+    database.execute("CREATE SCHEMA odd")
+    for name in ("first", "second"):
+        make_parent(database, name)
+    tables = [{"table": f"public.{name}", **PREMAKE} for name in ("first", "second")]
+    policy = make_policy(tmp_path, database.url, *tables)
+    settings = "SELECT name, setting FROM pg_settings WHERE source = 'session' ORDER BY 1"
+    seen: list[list[Any]] = []
+    create = PARTITIONS.executors[ActionKind.CREATE_PARTITION]
+
+    def fail_once(context: ActionContext, action: Action) -> Mapping[str, Any]:
+        seen.append(context.connection.execute(settings).fetchall())
+        if len(seen) == 1:
+            context.connection.execute("SET search_path = odd; SET lock_timeout = '7min'")
+            context.connection.execute("BEGIN; SELECT 1 / 0")
+        return create(context, action)
+
+    failing = {**PARTITIONS.executors, ActionKind.CREATE_PARTITION: fail_once}
+    pipeline.apply(policy, only=["retention"])  # the store is there, and has its own partitions
+    monkeypatch.setattr(Partitions, "executors", failing)
+    report = pipeline.apply(policy, only=["partitions"])
+    failed, *others = report.results
+    assert failed.outcome is Outcome.FAILED
+    assert failed.error == f"{failed.action.object}: division by zero [22012]"
+    assert {each.outcome for each in others} == {Outcome.DONE}
+    assert {each.action.table for each in others} == {"public.first", "public.second"}
+    assert seen[1:] == [seen[0]] * (len(seen) - 1)
+    monkeypatch.undo()
+    again = pipeline.apply(policy, only=["partitions"])
+    assert [each.action.object for each in again.results] == [failed.action.object]
