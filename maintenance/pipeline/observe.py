@@ -36,7 +36,7 @@ from maintenance.pipeline.registry import SUBJECTS
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
-from maintenance.server.session import to_error
+from maintenance.server.session import set_right, to_error
 from maintenance.server.undecodable_names import undecodable
 from maintenance.subjects.capacity import CAPACITY
 from maintenance.subjects.partitions import PARTITIONS
@@ -256,6 +256,7 @@ def _planned(subject: Subject[Any], context: ObserveContext, *, records: bool) -
         error = to_error(exc, "observing")
         if isinstance(error, UnreachableError):
             raise error from exc
+        set_right(context.connection, context.target.timeouts)
         return Plan(findings=(_blind(context.policy, subject, error),))
     plan = subject.plan(context.policy, seen, context.now, context.request)
     told = as_asked(context.policy, subject.name, plan.findings)

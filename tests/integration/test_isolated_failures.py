@@ -18,6 +18,7 @@ from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.names import quote
 from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
@@ -530,3 +531,20 @@ def test_error_that_an_executor_did_not_expect_fails_its_action_alone(
     monkeypatch.undo()
     again = pipeline.apply(policy, only=["partitions"])
     assert [each.action.object for each in again.results] == [failed.action.object]
+
+
+@pytest.mark.pg("== 18")
+def test_error_that_an_observation_did_not_expect_blinds_its_subject_alone(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_parent(database, "first")
+    policy = make_policy(tmp_path, database.url, {"table": "public.first", **PREMAKE})
+
+    def fail(_self: Partitions, context: ObserveContext) -> Any:
+        context.connection.execute("SET search_path = odd")
+        context.connection.execute("BEGIN; SELECT 1 / 0")
+
+    monkeypatch.setattr(Partitions, "observe", fail)
+    blind = [f for f in pipeline.plan(policy).findings if f.kind is FindingKind.MONITOR_BLIND]
+    assert [each.object for each in blind] == ["app/partitions"]
+    assert "division by zero" in blind[0].message
