@@ -2,7 +2,11 @@
 
 import json
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
+from maintenance.partition_set.expiry import Expired
 from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
@@ -38,6 +43,12 @@ def child(offset: int = 0) -> str:
 def policy_of(database: Database, folder: Path, **retention: Any) -> Policy:
     section = {"keep": "2 months", "action": "drop", **retention}
     return make_policy(folder, database.url, {**EVENTS, "retention": section}, name="app")
+
+
+def unhurried(policy: Policy) -> Policy:
+    """Let the check of references take long: the machine may be busy with other tests."""
+    patient = policy.locks.model_copy(update={"lock_timeout": timedelta(seconds=5)})
+    return policy.model_copy(update={"locks": patient})
 
 
 @pytest.fixture
@@ -219,7 +230,7 @@ def test_row_that_others_point_to_is_kept_and_the_other_months_go(
 ) -> None:
     filled.execute(NOTES.format(HOSTILE, ""))
     filled.execute(f"INSERT INTO public.{HOSTILE} SELECT id, at FROM public.events WHERE id = 5")
-    report = retire(policy_of(filled, tmp_path, max_per_run=9))
+    report = retire(unhurried(policy_of(filled, tmp_path, max_per_run=9)))
     assert report.ok
     assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-5)}
     finding = due(report)
@@ -227,8 +238,37 @@ def test_row_that_others_point_to_is_kept_and_the_other_months_go(
     assert kept(finding) == [referenced(child(-5), HOSTILE)]
     assert filled.execute("SELECT id FROM public.events WHERE id = 5") == [(5,)]
     filled.execute(f"DELETE FROM public.{HOSTILE}")
-    assert retire(policy_of(filled, tmp_path)).ok
+    assert retire(unhurried(policy_of(filled, tmp_path))).ok
     assert child(-5) not in relations(filled)
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(("n_slow", "is_known"), [(1, True), (2, False)])
+def test_references_are_checked_once_more_when_rows_may_have_come_from_the_disk(
+    filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_slow: int, is_known: bool
+) -> None:
+    filled.execute(NOTES.format("notes", ""))
+    locks = {"lock_timeout": "500 ms"}
+    section = {"retention": {"keep": "2 months", "action": "drop"}}
+    policy = make_policy(tmp_path, filled.url, {**EVENTS, **section}, name="app", locks=locks)
+    observe = import_module(
+        "maintenance.subjects.retention.observe"
+    )  # not the function of the name
+    point, asked = observe._pointing, Counter[int]()
+
+    def from_disk(context: Any, item: Expired, *further: Any) -> Iterator[QualifiedName]:
+        oid = item.span.partition.oid
+        asked[oid] += 1
+        if asked[oid] <= n_slow:
+            time.sleep(0.6)
+        return point(context, item, *further)
+
+    monkeypatch.setattr(observe, "_pointing", from_disk)
+    planned = pipeline.plan(policy, only=["retention"])
+    assert bool(planned.plan.actions) is is_known
+    reasons = {each["reason"] for each in due(planned).data["kept"]}
+    assert reasons == (set() if is_known else {"references_unknown"})
+    assert set(asked.values()) == {2}
 
 
 def pointing(database: Database, folder: Path, **retention: Any) -> Policy:
@@ -241,7 +281,7 @@ def pointing(database: Database, folder: Path, **retention: Any) -> Policy:
     database.execute("INSERT INTO public.notes SELECT id, at FROM public.events")
     section = {"keep": "2 months", "action": "drop", "max_per_run": 9}
     both = (EVENTS | {"retention": section}, notes | {"retention": section | retention})
-    return make_policy(folder, database.url, *both, name="app")
+    return unhurried(make_policy(folder, database.url, *both, name="app"))
 
 
 def test_months_whose_rows_point_to_others_go_first_in_the_same_run(
@@ -319,7 +359,7 @@ def test_row_that_comes_to_point_to_a_month_after_planning_is_never_orphaned(
 
     executor.run = raced
     try:
-        report = retire(policy_of(filled, tmp_path, max_per_run=1))
+        report = retire(unhurried(policy_of(filled, tmp_path, max_per_run=1)))
     finally:
         executor.run = whole
     assert [r.outcome for r in report.results] == [Outcome.FAILED, Outcome.SKIPPED]
@@ -332,7 +372,7 @@ def test_role_that_may_not_read_who_points_to_a_table_keeps_it(
 ) -> None:
     filled.give_to(owner_role)
     filled.execute(NOTES.format("notes", ""))
-    policy = policy_of(filled, tmp_path)
+    policy = unhurried(policy_of(filled, tmp_path))
     url = filled.url_of(owner_role)
     section = {"keep": "2 months", "action": "drop"}
     events, store = {**EVENTS, "retention": section}, {"owner": "postgres"}
