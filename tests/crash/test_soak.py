@@ -35,7 +35,7 @@ from tests.policies import write_policy
 from tests.replicas import caught_up, make_replica
 from tests.sessions import until
 from tests.soak import KEEP, LAG, PREMAKE, Clock, Row, month_of, months_after, read_rows
-from tests.soak_keeper import BEGIN, CONVERTED, FAILED, OK, UNDONE
+from tests.soak_keeper import BEGIN, CONVERTED, FAILED, OK, REFUSED, UNDONE
 from tests.soak_sessions import TABLES, Application, at_work
 
 SEED = 20261120
@@ -243,7 +243,7 @@ class Keeper:
             self.clock.limit("the newest complete run", months_after(began, LAG))
         elif line.startswith(CONVERTED):
             self.conversion, self._is_undone = line.split()[1], False
-        elif line.startswith(UNDONE):
+        elif line.startswith((UNDONE, REFUSED)):  # what is refused once stays so
             self._is_undone = self._was_undone = True
 
 
@@ -362,7 +362,7 @@ def soak(server: PostgresServer, folder: Path, profile: Profile) -> Mapping[str,
         "checks": application.n_checks.total(),
         "dumps": application.n_dumps,
         "dumps_in_vain": application.n_dumps_in_vain,
-        "runs": sum(line.startswith((f"{OK} ", UNDONE)) for line in keeper.said),
+        "runs": sum(line.startswith((f"{OK} ", UNDONE, REFUSED)) for line in keeper.said),
         "killed": keeper.said.count(KILLED),
         "done": dict(done_there),
         "slowest_ms": {verb: round(s * 1000) for verb, s in application.slowest_s.items()},
