@@ -212,6 +212,21 @@ def test_rows_behind_the_first_partition_keep_it(database: Database, tmp_path: P
     assert database.execute(KIND) == [("r",)]
 
 
+def test_many_partitions_with_rows_are_counted(database: Database, tmp_path: Path) -> None:
+    database.execute(PLAIN)
+    policy = policy_of(database, tmp_path)
+    assert apply(policy).ok
+    for year in range(2040, 2048):
+        database.execute(
+            f"CREATE TABLE public.year_{year} PARTITION OF public.events"
+            f" FOR VALUES FROM ('{year}-01-01 00:00+00') TO ('{year + 1}-01-01 00:00+00');"
+            f" INSERT INTO public.events VALUES (0, '{year}-06-01')"
+        )
+    (kept,) = undo(policy).kept
+    years = ", ".join(f"public.year_{year}" for year in range(2040, 2045))
+    assert kept.reason.startswith(f"{years} and 3 more has rows"), kept.reason
+
+
 CHANGES = {
     "ALTER TABLE public.events ADD extra int": "extra",
     "CREATE INDEX later_index ON public.events (note)": "later_index",

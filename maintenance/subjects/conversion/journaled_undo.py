@@ -20,6 +20,9 @@ from maintenance.subjects.conversion.references import MARK, Reference, validati
 from maintenance.subjects.conversion.target import Target
 from maintenance.subjects.conversion.undo import old_key, swap_back, twins_of_former
 
+_LISTED = 5
+"""How many partitions a message names before it counts the others."""
+
 
 def journaled_undo(seen: ConvertibleTable, target: Target, facts_sql: str) -> tuple[Step, ...]:
     """Return the steps that undo a conversion, whatever a run has done of it.
@@ -171,7 +174,11 @@ def _kept(seen: ConvertibleTable, target: Target, facts_sql: str) -> str:
   WHEN n.relkind IS DISTINCT FROM 'p' THEN {replaced}
   WHEN NOT {_is_swapped(seen, target)} THEN {gone}
   ELSE nullif(pg_catalog.concat_ws('; and ',
-    (SELECT pg_catalog.string_agg(t.relid::text, ', ' ORDER BY t.relid::text) || {with_rows}
+    (SELECT pg_catalog.array_to_string(
+              (pg_catalog.array_agg(t.relid::text ORDER BY t.relid::text))[:{_LISTED}], ', ')
+            || CASE WHEN pg_catalog.count(*) > {_LISTED}
+                    THEN ' and ' || pg_catalog.count(*) - {_LISTED} || ' more' ELSE '' END
+            || {with_rows}
        FROM pg_catalog.pg_partition_tree(n.oid) t
       WHERE t.isleaf AND t.relid <> {oid} AND pg_catalog.pg_relation_size(t.relid) > 0),
     {was_changed} || {changed} || {take_back}), '')
