@@ -76,7 +76,7 @@ def test_benchmark_measures_every_contender_that_is_installed(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_tick_to_finish_waits_for_a_scheduled_run(server18: PostgresServer) -> None:
     outcome = TickToFinish(rounds=1).run(server18)
     assert outcome.samples
