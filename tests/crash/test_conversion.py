@@ -285,8 +285,10 @@ def test_killed_conversion_beside_a_long_reader_loses_no_row_and_fails_no_statem
         crowd(database, BUSY, 9, n_writers=4, n_readers=1) as people,
         long_reader(database, 2) as failed_reads,
     ):
-        with start(database, tmp_path) as killed:
-            # the build waits for the long reader
+        with database.connect(autocommit=False) as older, start(database, tmp_path) as killed:
+            # the build waits for its end, as it does for the long reader
+            older.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            older.execute("SELECT FROM public.events LIMIT 1")
             wait_until(lambda: bool(database.execute(UNFINISHED)))
             kill_client(database, killed)
             killed.communicate()
