@@ -76,10 +76,15 @@ class Database:
     def execute(
         self, sql: str, parameters: Sequence[Any] | None = None, role: Role | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run one statement in a session of its own; its rows, none if it returns none."""
+        """Run one statement in a session of its own; its rows, none if it returns none.
+
+        What it changed is counted when this returns. Without the last call the session counts it
+        while it ends, perhaps after an ANALYZE of the next one, whose counters it then adds to.
+        """
         url = self.url_of(role) if role else self.url
         with psycopg.connect(url, autocommit=True) as connection:
             cursor = connection.execute(sql.encode(), parameters)
+            connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
             # Rows without columns, as of SELECT FROM, have no description.
             result = cursor.pgresult
             has_rows = result is not None and result.status == ExecStatus.TUPLES_OK
