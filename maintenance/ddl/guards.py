@@ -50,6 +50,23 @@ def same_tree(root: QualifiedName, oids: Sequence[int]) -> Ours:
     )
 
 
+def without_foreign_keys(table: QualifiedName, oids: Sequence[int]) -> Ours:
+    """Return a statement that fails if tables have foreign keys that are dropped one by one.
+
+    DROP TABLE locks every table that its keys point to, all at once and in ACCESS EXCLUSIVE mode.
+
+    Args:
+        table: named in the error.
+        oids: its own, and of all tables of its tree.
+    """
+    return _of_the_catalog(
+        "NOT EXISTS (SELECT FROM pg_catalog.pg_constraint f"
+        f" WHERE f.conrelid = ANY ('{{{','.join(map(str, oids))}}}')"
+        " AND f.contype = 'f' AND f.conparentid = 0)",
+        f"{table} has foreign keys, and DROP TABLE would lock the tables that they point to",
+    )
+
+
 def empty(table: QualifiedName) -> str:
     """Return a statement that fails unless the file of a table is empty."""
     return _of_the_catalog(

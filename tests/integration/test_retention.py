@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +18,7 @@ from maintenance.cli.commands import cli
 from maintenance.ddl.marks import marked, read_mark, set_comment
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import executor
+from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
@@ -191,6 +193,22 @@ def test_tables_foreign_keys_point_to_are_locked_one_at_a_time(
     filled.execute("INSERT INTO public.users SELECT generate_series(0, 9)")
     filled.execute("ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users")
     assert retire(policy_of(filled, tmp_path)).ok
+    assert child(-5) not in relations(filled)
+
+
+def test_drop_refuses_to_lock_all_tables_that_its_keys_point_to(
+    filled: Database, tmp_path: Path
+) -> None:
+    filled.execute("CREATE TABLE public.users (id bigint PRIMARY KEY)")
+    filled.execute("INSERT INTO public.users SELECT generate_series(0, 9)")
+    filled.execute("ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users")
+    planned = pipeline.plan(policy_of(filled, tmp_path)).plan.actions
+    drop = next(action for action in planned if action.kind is ActionKind.DROP_PARTITION)
+    filled.execute(f"ALTER TABLE public.events DETACH PARTITION {drop.object}")
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="has foreign keys"):
+        filled.execute("; ".join(drop.sql))
+    filled.execute(f"ALTER TABLE {drop.object} DROP CONSTRAINT events_id_fkey")
+    filled.execute("; ".join(drop.sql))
     assert child(-5) not in relations(filled)
 
 

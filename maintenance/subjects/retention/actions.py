@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator, Mapping
 
 from maintenance.catalog.models import Partition, Table
 from maintenance.ddl.detach import detach, finalize
-from maintenance.ddl.guards import same_tree, still_attached, still_detached
+from maintenance.ddl.guards import same_tree, still_attached, still_detached, without_foreign_keys
 from maintenance.ddl.lock_statements import allowed_time
 from maintenance.ddl.marks import (
     DETACHED_FROM,
@@ -120,6 +120,7 @@ def _lock_and_check(target: RetentionTarget) -> Iterator[str]:
     """Yield the statements that lock a table's tree and check that it is the observed one."""
     yield f"LOCK TABLE {target.relation} IN ACCESS EXCLUSIVE MODE"
     yield still_detached(target.relation, target.oid)
+    yield without_foreign_keys(target.relation, target.oids)
     if target.tree is not None:
         yield same_tree(target.relation, target.tree.oids)
         yield allowed_time(len(target.tree.branches))

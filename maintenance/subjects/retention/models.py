@@ -31,6 +31,11 @@ class RetentionTarget(NamedTuple):
     period: str
     tree: Tree | None = None
 
+    @property
+    def oids(self) -> tuple[int, ...]:
+        """Those of all its tables, its own among them."""
+        return tuple(self.tree.oids) if self.tree is not None else (self.oid,)
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
