@@ -7,28 +7,36 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 
 class Interval(Enum):
-    """The length of a period. The value is its name in a policy."""
+    """The length of a period. The value is its name in a policy.
 
-    DAY = "1 day"
-    WEEK = "1 week"
-    MONTH = "1 month"
-    QUARTER = "3 months"
-    YEAR = "1 year"
+    Attributes:
+        months: length in months; 0 for days and weeks.
+        days: length in days; 0 for the intervals counted in months.
+        shortest: of the periods of this length, on a clock that skips nothing.
+    """
 
-    @property
-    def months(self) -> int:
-        """Length in months; 0 for days and weeks."""
-        return {"1 month": 1, "3 months": 3, "1 year": 12}.get(self.value, 0)
+    DAY = "1 day", 0, 1, timedelta(days=1)
+    WEEK = "1 week", 0, 7, timedelta(days=7)
+    MONTH = "1 month", 1, 0, timedelta(days=28)
+    QUARTER = "3 months", 3, 0, timedelta(days=90)
+    YEAR = "1 year", 12, 0, timedelta(days=365)
 
-    @property
-    def days(self) -> int:
-        """Length in days; 0 for the intervals counted in months."""
-        return {"1 day": 1, "1 week": 7}.get(self.value, 0)
+    def __new__(cls, name: str, months: int, days: int, shortest: timedelta) -> Self:
+        """Make a member whose value is its name in a policy."""
+        member = object.__new__(cls)
+        member._value_ = name
+        member.months, member.days, member.shortest = months, days, shortest
+        return member
+
+    _value_: str
+    months: int
+    days: int
+    shortest: timedelta
 
     @property
     def key_format(self) -> str:

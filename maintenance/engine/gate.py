@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 
 from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
@@ -227,8 +228,11 @@ class Gate:
         return Hold(HeldBy.UNAPPROVED, text)
 
     def _section(self, action: Action) -> PartitionPolicy | None:
-        named = (s for s in self.policy.partitions if str(s.table) == action.table)
-        return next(named, None)
+        return self._sections.get(action.table or "")
+
+    @cached_property
+    def _sections(self) -> Mapping[str, PartitionPolicy]:
+        return {str(section.table): section for section in self.policy.partitions}
 
     def _settings(self, action: Action) -> Iterator[_Setting]:
         """Yield the modes that apply to an action, the database's first."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from itertools import product
 
 from maintenance.names import MAX_NAME_BYTES, cut
@@ -50,6 +51,7 @@ def default_template(interval: Interval) -> str:
     return "_".join(("{table}", *_DATE_FIELDS[interval]))
 
 
+@lru_cache(maxsize=2**14)
 def render(template: str, table: str, start: date) -> str:
     """Return the name of a table's partition that begins on a date.
 

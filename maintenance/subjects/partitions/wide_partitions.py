@@ -23,6 +23,9 @@ MOST_CELLS = 2_000
 
 _INSTANT = timedelta(microseconds=1)
 
+_SKIPPED = timedelta(days=1)
+"""The most that a clock has skipped at once, where a zone changed sides of the date line."""
+
 
 class Part(NamedTuple):
     """A part of a wide partition that becomes a partition of its own.
@@ -72,6 +75,8 @@ def is_wide(policy: PartitionPolicy, codec: KeyCodec, span: Span) -> bool:
     """Whether a partition with an upper bound holds several whole periods."""
     if span.lower == PAST:
         return True
+    if span.upper - span.lower < SEVERAL * policy.interval.shortest - _SKIPPED:
+        return False
     first = period_at(span.lower, policy.interval, codec.calendar)
     if first.bounds(codec.calendar)[0] < span.lower:
         first = first.shift(1)
