@@ -27,6 +27,7 @@ from tests.crash.test_default_partition import LIMIT_S
 from tests.interruptions import OURS, Interruption, Process, end_backends, kill_client
 from tests.load_generator import always_read, crowd, moments, rows_there
 from tests.policies import make_policy, write_policy
+from tests.sessions import until
 
 pytestmark = [pytest.mark.in_turn, pytest.mark.timeout(LIMIT_S)]
 
@@ -289,7 +290,7 @@ def test_killed_conversion_beside_a_long_reader_loses_no_row_and_fails_no_statem
             # the build waits for its end, as it does for the long reader
             older.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             older.execute("SELECT FROM public.events LIMIT 1")
-            wait_until(lambda: bool(database.execute(UNFINISHED)))
+            until(lambda: bool(database.execute(UNFINISHED)))
             kill_client(database, killed)
             killed.communicate()
         with start(database, tmp_path) as last:
@@ -343,13 +344,6 @@ def start(database: Database, folder: Path) -> Process:
     )
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 120) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("interrupt", [kill_client, end_backends])
 def test_run_that_ends_at_any_moment_is_continued_under_load(
@@ -360,12 +354,12 @@ def test_run_that_ends_at_any_moment_is_continued_under_load(
     with crowd(database, BUSY, 8) as people:
         for _ in range(8):
             with start(database, tmp_path) as process:
-                wait_until(lambda: bool(database.execute(OURS)) or process.poll() is not None)
+                until(lambda: bool(database.execute(OURS)) or process.poll() is not None)
                 time.sleep(rng.uniform(0, 0.6))
                 interrupt(database, process)
                 _, said = process.communicate()
             assert "Traceback" not in said
-            wait_until(lambda: not database.execute(OURS))
+            until(lambda: not database.execute(OURS))
         with start(database, tmp_path) as last:
             out, said = last.communicate()
     assert last.returncode == 0, out + said

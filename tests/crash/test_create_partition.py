@@ -22,6 +22,7 @@ import pytest
 from maintenance.pipeline import run as pipeline
 from tests.builders import Database, drop_database, make_database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy, write_policy
+from tests.sessions import until
 
 SEED = 20261120
 MAX_MADE = 15
@@ -169,13 +170,6 @@ def disturb(
     assert came_too_late or interrupt is kill_client or process.returncode == UNREACHABLE, text
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 20) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
 def undisturbed(database: Database, folder: Path, premake: int) -> list[tuple[Any, ...]]:
     """The partitions that an undisturbed run creates in an equal database."""
     other = make_database(database.server)
@@ -197,7 +191,7 @@ def prove(
         for _ in range(n_times):
             with start(database, folder, premake) as process:
                 disturb(database, process, interrupt, rng)
-            wait_until(lambda: not database.execute(OURS))
+            until(lambda: not database.execute(OURS))
             assert database.execute(HALF_MADE) == []
         with start(database, folder, premake) as last:
             _, said = last.communicate()

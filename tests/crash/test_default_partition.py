@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tests.builders import Database, Role
 from tests.interruptions import OURS, Interruption, Process, crash_server, end_backends, kill_client
 from tests.load_generator import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
 from tests.policies import EVENTS, write_policy
+from tests.sessions import until
 
 SEED = 20261120
 MAX_DELAY_S = 1.5
@@ -52,13 +52,6 @@ def start(database: Database, folder: Path, role: Role | None) -> Process:
     )
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 120) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
 def interrupted(
     database: Database,
     folder: Path,
@@ -68,13 +61,13 @@ def interrupted(
 ) -> None:
     with start(database, folder, role) as process:
         sign = rng.choice([OURS, LEFT, LEFT])
-        wait_until(lambda: bool(database.execute(sign)) or process.poll() is not None)
+        until(lambda: bool(database.execute(sign)) or process.poll() is not None)
         if sign == OURS:  # what is there may be gone soon
             time.sleep(rng.uniform(0, MAX_DELAY_S))
         interrupt(database, process)
         _, said = process.communicate()
     assert "Traceback" not in said
-    wait_until(lambda: not database.execute(OURS))
+    until(lambda: not database.execute(OURS))
 
 
 def completed(database: Database, folder: Path, role: Role | None = None) -> None:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from maintenance.demo.services import Service
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.policy import load_policy
 from tests.builders import ROOT, Database
+from tests.sessions import until
 
 NOW = datetime(2026, 11, 20, 11, 30, tzinfo=UTC)
 
@@ -54,13 +54,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 def _running(service: Service) -> list[int]:
     return list(processes.find(service.command[-1]))
-
-
-def _wait_until(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_service_inherits_what_it_is_given_and_nothing_else(make: Make) -> None:
@@ -113,7 +106,7 @@ def test_service_ends_with_a_killed_owner(make: Make) -> None:
     service = make(HAS_A_CHILD)
     with _owner(service) as owner:
         owner.kill()
-    _wait_until(lambda: not _running(service))
+    until(lambda: not _running(service))
 
 
 def test_service_left_without_owner_and_keeper_is_ended_at_the_next_start(make: Make) -> None:
@@ -122,7 +115,7 @@ def test_service_left_without_owner_and_keeper_is_ended_at_the_next_start(make: 
         keeper = int(service.log.with_suffix(".session").read_text())
         os.kill(keeper, signal.SIGKILL)
         owner.kill()
-    _wait_until(lambda: not processes.command_line(keeper))
+    until(lambda: not processes.command_line(keeper))
     assert len(_running(service)) == 2
     service.end_leftover()
     assert _running(service) == []
@@ -154,7 +147,7 @@ def _owner(service: Service) -> "subprocess.Popen[str]":
     owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert owner.stdout
     owner.stdout.readline()
-    _wait_until(_is_up(service))
+    until(_is_up(service))
     return owner
 
 
@@ -186,7 +179,7 @@ def test_killed_fill_is_done_again_and_doubles_nothing(database: Database) -> No
         """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as process:
         copying = "SELECT count(*) FROM pg_stat_progress_copy WHERE tuples_processed > 0"
-        _wait_until(lambda: database.execute(copying) != [(0,)])
+        until(lambda: database.execute(copying) != [(0,)])
         process.kill()
     assert database.execute("SELECT count(*) FROM analytics_events") == [(0,)]
     assert system.prepare(NOW)

@@ -5,8 +5,7 @@ import pwd
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +16,7 @@ from maintenance.demo import ports, processes
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.errors import MaintenanceError
 from tests.builders import Database, Role, server_folder
+from tests.sessions import until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another account")
 
@@ -62,13 +62,6 @@ def _ask(server: PostgresServer, question: str) -> object:
         row = connection.execute(question.encode()).fetchone()
         assert row
         return row[0]
-
-
-def _wait_until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def _start_elsewhere(data: Path) -> "subprocess.Popen[str]":
@@ -172,7 +165,7 @@ from maintenance.demo.postgres import PostgresServer, embedded_binaries
 PostgresServer(embedded_binaries(), Path(sys.argv[1])).create()
 """
     with subprocess.Popen([sys.executable, "-c", script, str(fresh.data)]) as process:
-        _wait_until(lambda: any(folder.glob("data.making-*/cluster/base")))
+        until(lambda: any(folder.glob("data.making-*/cluster/base")))
         process.kill()
     assert not fresh.data.exists()
     fresh.start()
@@ -233,7 +226,7 @@ def test_server_ends_when_its_owner_is_killed(owner: "subprocess.Popen[str]") ->
     pid = _server_pid(owner)
     assert processes.command_line(pid)
     owner.kill()
-    _wait_until(lambda: not processes.command_line(pid))
+    until(lambda: not processes.command_line(pid))
 
 
 def test_data_in_use_by_a_living_process_is_refused(
@@ -264,7 +257,7 @@ def test_server_killed_outright_recovers_its_committed_rows(own: PostgresServer)
     with psycopg.connect(own.url(), autocommit=True) as connection:
         connection.execute("CREATE TABLE t AS SELECT 1 AS n")
     os.kill(own.pid, signal.SIGKILL)
-    _wait_until(lambda: not own.is_running())
+    until(lambda: not own.is_running())
     own.start()
     assert _ask(own, "SELECT n FROM t") == 1
 
@@ -297,6 +290,7 @@ def test_immediate_stop_keeps_what_was_committed(own: PostgresServer) -> None:
 FIND_ACCOUNT = """
 import sys
 from maintenance.demo import account
+from tests.sessions import until
 account.NAME = sys.argv[1]
 print("loaded", flush=True)
 sys.stdin.read()

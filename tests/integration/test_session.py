@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,7 +29,7 @@ from maintenance.server.session import (
 )
 from tests.builders import Database, Role
 from tests.policies import write_policy
-from tests.sessions import session
+from tests.sessions import session, until
 
 HOSTILE = {
     "TimeZone": "America/New_York",
@@ -252,7 +251,7 @@ def client(database: Database, sql: str) -> "Generator[subprocess.Popen[bytes]]"
     """Another process with a session of ours, at work on a message that sleeps in the middle."""
     process = subprocess.Popen([sys.executable, "-c", CLIENT, database.url, sql])
     try:
-        wait_until(lambda: asleep(database))
+        until(lambda: asleep(database))
         yield process
     finally:
         process.kill()
@@ -262,13 +261,6 @@ def client(database: Database, sql: str) -> "Generator[subprocess.Popen[bytes]]"
 def asleep(database: Database) -> bool:
     sleeping = "application_name = 'client' AND wait_event = 'PgSleep'"
     return bool(database.execute(f"SELECT 1 FROM pg_stat_activity WHERE {sleeping}"))
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float = 20) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def lock_is_free(database: Database) -> bool:
@@ -285,8 +277,8 @@ def test_killed_clients_backend_and_its_lock_go_away(database: Database) -> None
     with client(database, f"{LOCK} SELECT pg_catalog.pg_sleep(600)") as process:
         assert not lock_is_free(database)
         process.kill()
-        wait_until(lambda: lock_is_free(database))
-        wait_until(lambda: not asleep(database))
+        until(lambda: lock_is_free(database))
+        until(lambda: not asleep(database))
 
 
 @pytest.mark.parametrize("end", [signal.SIGSTOP, signal.SIGKILL])
@@ -298,7 +290,7 @@ def test_message_goes_on_to_commit_when_its_client_freezes_or_dies(
     rest = "SELECT pg_catalog.pg_sleep(0.5); INSERT INTO public.t DEFAULT VALUES; COMMIT"
     with client(database, LOCK + rest) as process:
         process.send_signal(end)
-        wait_until(lambda: lock_is_free(database))
+        until(lambda: lock_is_free(database))
         assert database.execute("SELECT count(*) FROM public.t") == [(1,)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 
 from maintenance.engine.action_context import ActionContext
+from maintenance.engine.action_order import GIVES_BACK
 from maintenance.engine.actions import Action
 from maintenance.engine.steps import run_steps
 from maintenance.errors import MaintenanceError, NotNeededError, UnreachableError
@@ -61,7 +62,7 @@ def swap_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
 def _swap(context: ActionContext, action: Action) -> None:
     release, *rest = action.steps
     assert release.owner is not None, "tables of an owner are renamed"
-    names = read_release(action.preconditions["released"], release.owner)
+    names = read_release(action.preconditions[GIVES_BACK], release.owner)
     deadline = context.lock_retry.clock() + context.lock_retry.give_up_after.total_seconds()
     with released(context, release, names, deadline):
         for step in rest:

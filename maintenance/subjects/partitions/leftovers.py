@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from maintenance.catalog.models import MarkedTable, Snapshot, UnattachedTable
-from maintenance.ddl.marks import RELEASED, RESTORING, read_mark
+from maintenance.ddl.marks import RESTORING, read_mark
+from maintenance.engine.action_order import GIVES_BACK
 from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, readable_size
@@ -56,7 +57,7 @@ def left_names(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
                 table=state.name,
                 reason=f"it is named {table.relation} since an interrupted run; {origin}",
                 steps=(give_back(left),),
-                preconditions={"oid": table.oid, RELEASED: left.as_json},
+                preconditions={"oid": table.oid, GIVES_BACK: left.as_json},
             )
 
 
