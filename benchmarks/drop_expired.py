@@ -18,6 +18,7 @@ from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
 BARE = "the same safe sequence, bare"
+PLANNED = "of that, one look at the database and its plan"
 MAX_OVER_BARE = 1.2
 PREMAKE = 1
 KEPT = "1 month"
@@ -48,10 +49,13 @@ class DropExpired:
             contenders = {
                 OURS: self._checked(partial(_ours, policy)),
                 BARE: self._checked(partial(_bare, policy)),
+                PLANNED: partial(_planned, policy),
                 PEER: self._checked(_peer) if has_peer else None,
             }
             samples = interleave(contenders, self.rounds, template.clone)
-        targets = [Target("maintenance over bare", ratio(samples, OURS, BARE), MAX_OVER_BARE)]
+        over_bare, planned = ratio(samples, OURS, BARE), ratio(samples, PLANNED, BARE)
+        reason = f"{planned:.2f} of it is one look with its plan; a run looks before and afterwards"
+        targets = [Target("maintenance over bare", over_bare, MAX_OVER_BARE, None, reason)]
         if has_peer:
             over_peer, least = ratio(samples, OURS, PEER), ratio(samples, BARE, PEER)
             targets.append(Target("maintenance over pg_partman", over_peer, 1.0, least))
@@ -71,6 +75,10 @@ class DropExpired:
 
 def _ours(policy: Policy, url: str) -> float:
     return seconds(lambda: pipeline.apply(engine_target.Target(policy, {URL_VARIABLE: url})))
+
+
+def _planned(policy: Policy, url: str) -> float:
+    return seconds(lambda: pipeline.plan(engine_target.Target(policy, {URL_VARIABLE: url})))
 
 
 def _bare(policy: Policy, url: str) -> float:

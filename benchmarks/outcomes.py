@@ -21,12 +21,14 @@ class Target:
         limit: at most so much is wanted.
         least: what the parts take that are not ours, measured in the same run: nothing that we
             change brings the value below it. None if it was not measured.
+        reason: why the value is not lower, told where the target is missed.
     """
 
     text: str
     value: float
     limit: float
     least: float | None = None
+    reason: str = ""
 
     @property
     def met(self) -> bool:
@@ -41,7 +43,9 @@ class Target:
 
     def as_json(self) -> dict[str, Any]:
         least = {} if self.least is None else {"least": _rounded(self.least)}
-        return {"text": self.text, "value": _rounded(self.value), "limit": self.limit, **least}
+        reason = {"reason": self.reason} if self.reason else {}
+        value = _rounded(self.value)
+        return {"text": self.text, "value": value, "limit": self.limit, **least, **reason}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ Written by `make bench`. Every row is measured in one run beside its peers and i
 and keeps its newest result. *Times* is the median ratio to the first contender over rounds; samples
 of one round are taken one after the other and share the load of the machine.
 *Least* is what the parts take that are not ours, such as a library, Dagster or the bare statements:
-a target below it is out of reach.
+a target below it is out of reach. *Before* is what the two runs before measured.
 
 """
 
@@ -36,20 +36,23 @@ def write_page(results: Mapping[str, Result], folder: Path = FOLDER) -> Path:
 def _lines(results: Mapping[str, Result]) -> Iterator[str]:
     targets = [target for result in results.values() for target in result.targets]
     failed = [name for name, result in results.items() if result.error]
-    yield HEAD + f"**{sum(t.met for t in targets)} of {len(targets)} targets are met.**"
+    n_met = sum(target.met for target in targets)
+    n_row = sum(r.met_in_a_row(target) for r in results.values() for target in r.targets)
+    yield HEAD + f"**{n_met} of {len(targets)} targets are met, {n_row} in three runs in a row.**"
     if failed:
         yield f"\n**Failed: {', '.join(failed)}.**"
     yield f"\n![Each target: what was measured, as a share of its limit]({CHART})\n"
-    yield "| benchmark | target | measured | at most | least | |"
-    yield "| --------- | ------ | -------: | ------: | ----: | - |"
+    yield "| benchmark | target | measured | before | at most | least | |"
+    yield "| --------- | ------ | -------: | -----: | ------: | ----: | - |"
     for name, result in results.items():
         for target in result.targets:
             verdict = "met" if target.met else f"**{target.verdict}**"
             least = readable_number(target.least) if target.least is not None else ""
+            before = "; ".join(map(readable_number, result.values_before(target)))
             yield (
                 f"| [{name}](#{name}) | {target.text}"
-                f" | {readable_number(target.value)} | {readable_number(target.limit)}"
-                f" | {least} | {verdict} |"
+                f" | {readable_number(target.value)} | {before}"
+                f" | {readable_number(target.limit)} | {least} | {verdict} |"
             )
     for name, result in results.items():
         yield from _section(name, result)
@@ -61,6 +64,11 @@ def _section(name: str, result: Result) -> Iterator[str]:
     if result.outcome:
         yield f"{result.outcome.what} ({result.outcome.unit})\n"
         yield from _contenders(result.outcome)
+        yield from (
+            f"\n{each.text} is {each.verdict}: {each.reason}"
+            for each in result.targets
+            if each.reason and not each.met
+        )
     else:
         yield f"Failed: {result.error}"
     yield (

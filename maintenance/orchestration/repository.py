@@ -100,11 +100,13 @@ def _repository(definitions: dg.Definitions) -> dg.RepositoryDefinition:
 
 def _parts_with(paths: Sequence[Path], job_name: str) -> Iterator[dg.Definitions]:
     """Yield the definitions that a job can be among by its name, the most likely first."""
+    is_of_all = job_name == fleet_name(STANDALONE)
+    databases = [job_name[:end] for end, sign in enumerate(job_name) if sign == "_" and end]
     try:
-        policies = load_policies(paths)
+        policies = load_policies(paths, () if is_of_all else databases)
     except UsageError:  # `build` returns an asset that says so
         return
-    if job_name == fleet_name(STANDALONE):
+    if is_of_all:
         yield fleet_definitions(policies, STANDALONE)
     named = [each for each in policies.loaded if job_name.startswith(name_of(each, ""))]
     for policy in sorted(named, key=lambda policy: -len(policy.database.name)):

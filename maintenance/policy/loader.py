@@ -1,7 +1,8 @@
 """Loading of policy files; an invalid file does not affect the others."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -61,10 +62,14 @@ def parse_policy(text: str, path: Path) -> Policy:
     return _validated(path, read_policy_text(text, path))
 
 
-def load_policies(paths: Sequence[Path]) -> Policies:
+def load_policies(paths: Sequence[Path], databases: Collection[str] = ()) -> Policies:
     """Load policy files, and the *.yaml and *.yml files of folders.
 
     A file that others extend is a policy itself only if it names a database.
+
+    Args:
+        paths: of files and folders.
+        databases: if given, files that can't be the policy of one of these are left out.
 
     Raises:
         UsageError: a path does not exist, or a folder has no policy.
@@ -72,7 +77,8 @@ def load_policies(paths: Sequence[Path]) -> Policies:
     loaded: dict[str, Policy] = {}
     broken: dict[Path, BrokenPolicyError] = {}
     documents: dict[Path, Document] = {}
-    for path in _files(paths):
+    files = _files(paths)
+    for path in _mentioning(files, databases) if databases else files:
         try:
             documents[path] = read_policy_file(path)
         except BrokenPolicyError as error:
@@ -132,6 +138,30 @@ def _files_at(path: Path) -> Iterator[Path]:
     if not files:
         raise UsageError(f"{path}: found no *.yaml or *.yml, wanted a policy")
     yield from sorted(files)
+
+
+def _mentioning(files: Sequence[Path], databases: Collection[str]) -> list[Path]:
+    """Return the files that may name one of these databases, in their order.
+
+    Their text has the name as a word; or an escape, which may stand for anything; or the name of
+    such a file, which it may extend. An unreadable file may have any.
+    """
+    texts = {file: _bytes(file) for file in files}
+    words = [re.escape(name.encode()) for name in databases]
+    found: set[Path] = set()
+    while words:
+        pattern = re.compile(rb"\\|(?<!\w)(?:" + b"|".join(words) + rb")(?!\w)")
+        new = [f for f, text in texts.items() if f not in found and pattern.search(text)]
+        found.update(new)
+        words = [re.escape(file.name.encode()) for file in new]
+    return [file for file in files if file in found]
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b"\\"
 
 
 def _is_policy(file: Path) -> bool:

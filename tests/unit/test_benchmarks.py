@@ -86,7 +86,7 @@ def test_tick_to_finish_waits_for_a_scheduled_run(server18: PostgresServer) -> N
 def an_outcome() -> Outcome:
     targets = (
         Target("enough, s", 1.0, 2.0),
-        Target("too much, MB", 1600.0, 1500.0, 1400.0),
+        Target("too much, MB", 1600.0, 1500.0, 1400.0, "Dagster takes the rest"),
         Target("not ours, s", 3.0, 1.0, 2.0),
     )
     return Outcome("nothing", "s", {OURS: [1.0, 3.0, 2.0], PEER: []}, targets)
@@ -135,10 +135,11 @@ def test_newest_result_of_each_benchmark_is_kept(tmp_path: Path) -> None:
 def test_page_and_chart_show_each_target_and_where_it_was_measured(tmp_path: Path) -> None:
     page = write_page({"nothing": Result(circumstances("15.20"), an_outcome())}, tmp_path)
     text = page.read_text()
-    assert "**1 of 3 targets are met.**" in text
-    assert "| [nothing](#nothing) | enough, s | 1 | 2 |  | met |" in text
-    assert "| [nothing](#nothing) | too much, MB | 1,600 | 1,500 | 1,400 | **missed** |" in text
-    assert "| [nothing](#nothing) | not ours, s | 3 | 1 | 2 | **out of reach** |" in text
+    assert "**1 of 3 targets are met, 0 in three runs in a row.**" in text
+    assert "| [nothing](#nothing) | enough, s | 1 |  | 2 |  | met |" in text
+    assert "| [nothing](#nothing) | too much, MB | 1,600 |  | 1,500 | 1,400 | **missed** |" in text
+    assert "| [nothing](#nothing) | not ours, s | 3 |  | 1 | 2 | **out of reach** |" in text
+    assert "too much, MB is missed: Dagster takes the rest" in text
     assert f"| {OURS} | 2 | 1 | 3 | 1.00 |" in text
     assert f"| {PEER} | not installed |" in text
     assert "PostgreSQL 15.20, 20" in text
@@ -146,6 +147,20 @@ def test_page_and_chart_show_each_target_and_where_it_was_measured(tmp_path: Pat
     assert chart.startswith(b"\x89PNG")
     write_page({"nothing": Result(circumstances("15.20"), an_outcome())}, tmp_path)
     assert (tmp_path / "results.png").read_bytes() == chart
+
+
+def test_target_is_met_in_a_row_if_the_runs_before_met_it_too(tmp_path: Path) -> None:
+    for times in (0.9, 0.8, 0.7, 0.6):
+        target = Target("enough, s", times, 0.85)
+        outcome = Outcome("nothing", "s", {OURS: [times]}, (target,))
+        kept = keep({"nothing": Result(circumstances("15.20"), outcome)}, tmp_path)
+        assert kept == read_results(tmp_path)
+        assert kept["nothing"].met_in_a_row(target) is (times == 0.6)
+    keep({"nothing": Result(circumstances("15.20"), error="Error: lost")}, tmp_path)
+    assert read_results(tmp_path)["nothing"].before == ({"enough, s": 0.6}, {"enough, s": 0.7})
+    text = write_page(kept, tmp_path).read_text()
+    assert "**1 of 1 targets are met, 1 in three runs in a row.**" in text
+    assert "| [nothing](#nothing) | enough, s | 0.6 | 0.7; 0.8 | 0.85 |  | met |" in text
 
 
 def test_each_quick_benchmark_is_one_that_is_stated() -> None:

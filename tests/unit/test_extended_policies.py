@@ -161,3 +161,39 @@ def test_command_line_tells_the_file_and_line_of_the_extended_file(tmp_path: Pat
     assert json.loads(CliRunner().invoke(cli, ["check", "--schema"]).stdout)["properties"][
         "extends"
     ]
+
+
+# One database of many
+
+
+def of_one(folder: Path, name: str) -> list[tuple[str, str]]:
+    """The loaded policies of a folder by file and database, without those of other databases."""
+    every = load_policies([folder]).loaded
+    asked = load_policies([folder], [name]).loaded
+    wanted = [(each.path.name, each.hash) for each in every if each.database.name == name]
+    assert [(p.path.name, p.hash) for p in asked if p.database.name == name] == wanted
+    return [(policy.path.name, policy.database.name) for policy in asked]
+
+
+def test_files_that_do_not_name_a_database_are_not_read(tmp_path: Path) -> None:
+    write(tmp_path, "shared.yaml", SHARED)
+    for name in ("shop", "shop_eu", "eu"):
+        write(tmp_path, f"{name}.yaml", a_policy(name))
+    write(tmp_path, "broken.yaml", "database: {name: other, url")
+    assert of_one(tmp_path, "shop") == [("shop.yaml", "shop")]
+    assert of_one(tmp_path, "shop_eu") == [("shop_eu.yaml", "shop_eu")]
+    assert load_policies([tmp_path], ["shop"]).broken == ()
+    assert of_one(tmp_path, "none") == []
+
+
+def test_name_that_an_extended_file_gives_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "first.yaml", "extends: named.yaml\nbloat: off")
+    write(tmp_path, "named.yaml", {**SHARED, "database": a_policy("shop")["database"]})
+    write(tmp_path, "second.yaml", "extends: first.yaml\nstatistics: off")
+    assert of_one(tmp_path, "shop") == [("first.yaml", "shop")]
+
+
+def test_name_that_is_written_with_escapes_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", 'database: {name: "sh\\x6fp", url: {env: A}}')
+    write(tmp_path, "b.yaml", "database: {name: shop, url: {env: B}}")
+    assert of_one(tmp_path, "shop") == [("a.yaml", "shop")]
