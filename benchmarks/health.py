@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import yaml
 
@@ -17,6 +18,7 @@ from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy, load_policy
 
+STATEMENTS = "its statements alone"
 LIMIT_S = 1.5
 HEALTH = ("statistics", "indexes", "bloat", "workload", "capacity")
 BATCH = 500
@@ -36,15 +38,25 @@ class Health:
             _build(database, self.n_tables, self.n_filled)
             policy = _policy(Path(folder), database, names)
             pipeline.apply(policy, only=names)
+            looks = [_look(policy, names) for _ in range(self.rounds)]
             samples = {
-                OURS: tuple(_timed(policy, names) for _ in range(self.rounds)),
-                **{name: (_timed(policy, [name]),) for name in names},
+                OURS: tuple(look.seconds for look in looks),
+                STATEMENTS: tuple(look.statements_s for look in looks),
+                **{name: (_look(policy, [name]).seconds,) for name in names},
             }
         return Outcome(
             f"looking at the health of {4 * self.n_tables:,} relations ({', '.join(names)})",
             "s",
             samples,
-            (Target("all of it after connect, s", median(samples[OURS]), LIMIT_S),),
+            (
+                Target(
+                    "all of it after connect, s",
+                    median(samples[OURS]),
+                    LIMIT_S,
+                    median(samples[STATEMENTS]),
+                    f"the server answers for {median(samples[STATEMENTS]):.2f} s of it",
+                ),
+            ),
         )
 
 
@@ -56,12 +68,18 @@ def _policy(folder: Path, database: Database, names: list[str]) -> Policy:
     return load_policy(path)
 
 
-def _timed(policy: Policy, names: list[str]) -> float:
+class _Look(NamedTuple):
+    seconds: float
+    statements_s: float
+
+
+def _look(policy: Policy, names: list[str]) -> _Look:
     reports: list[Report] = []
     took = seconds(lambda: reports.append(pipeline.plan(policy, only=names)))
-    blind = [each for each in reports[0].findings if each.kind == "monitor_blind"]
+    (report,) = reports
+    blind = [each for each in report.findings if each.kind == "monitor_blind"]
     assert not blind, blind
-    return took
+    return _Look(took, sum(cost.seconds for cost in report.costs.values()))
 
 
 def _build(database: Database, n_tables: int, n_filled: int) -> None:

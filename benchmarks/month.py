@@ -9,6 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.servers import session
+from benchmarks.timing import seconds
 from maintenance.archives import ArchivePlace, Facts, TableId
 from maintenance.demo.postgres import PostgresServer
 from maintenance.names import QualifiedName
@@ -16,6 +17,7 @@ from maintenance.server.session import Timeouts, connect
 
 MONTH = QualifiedName("public", "events_2026_01")
 PERIOD = "2026-01"
+READ = "its rows written by COPY alone, to nowhere"
 FACTS = Facts("timestamp", "", None, None, "", "")
 
 _FILL = f"""
@@ -45,6 +47,12 @@ def fill(url: str, n_rows: int) -> float:
         size = connection.execute(f"SELECT pg_table_size('{MONTH}')".encode()).fetchone()
     assert size is not None, "it was just made"
     return size[0] / 2**30
+
+
+def read_alone(url: str) -> float:
+    """Time what the server takes to write all rows as text: no archive is made in less."""
+    with session(url) as connection:
+        return seconds(lambda: connection.execute(f"COPY {MONTH} TO '/dev/null'".encode()))
 
 
 def place_in(folder: str) -> ArchivePlace:

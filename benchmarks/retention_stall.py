@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import partman
-from benchmarks.outcomes import OURS, PEER, Outcome, Target
+from benchmarks.outcomes import OURS, PEER, Outcome, stall
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, write_policy
 from benchmarks.timing import Contender, interleave
@@ -92,7 +92,12 @@ class RetentionStall:
             samples |= self._measure(server, kind, statements)
         limit = TREE_LIMIT_MS if self.n_leaves else LIMIT_MS
         targets = [
-            Target(f"worst insert beside {OURS}{kind}, ms", max(samples[OURS + kind]), limit)
+            stall(
+                f"worst insert beside {OURS}{kind}, ms",
+                samples[OURS + kind],
+                samples[IDLE + kind],
+                limit,
+            )
             for kind in kinds
         ]
         what = (

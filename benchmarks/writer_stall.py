@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import partman
-from benchmarks.outcomes import OURS, PEER, Outcome, Target
+from benchmarks.outcomes import OURS, PEER, Outcome, stall
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
 from benchmarks.timing import interleave
@@ -57,7 +57,7 @@ class WriterStall:
             f" beside a {self.read_s} s read",
             "ms",
             samples,
-            (Target("worst insert beside maintenance, ms", max(samples[OURS]), LIMIT_MS),),
+            (stall("worst insert beside maintenance, ms", samples[OURS], samples[IDLE], LIMIT_MS),),
         )
 
     def _worst_ms(self, server: PostgresServer, table: str, work: Work, url: str) -> float:

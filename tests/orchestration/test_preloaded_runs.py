@@ -92,3 +92,54 @@ def worker(host: Host, run: str) -> int | None:
 def parent(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("PPid:")[1].split()[0])
+
+
+PAUSES = """
+import json, multiprocessing.forkserver as forkserver, sys, time
+import dagster._grpc.server
+from maintenance.orchestration import preloaded_runs
+
+def source():
+    return forkserver._forkserver._forkserver_pid
+
+def ended(patience_s=20):
+    deadline = time.monotonic() + patience_s
+    while source() is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return source() is None
+
+if __name__ == "__main__":
+    preloaded_runs.PAUSE_S = 0.5
+    preloaded_runs.preload_runs()
+    context = dagster._grpc.server.DagsterApiServer._mp_ctx
+    may_end = context.Event()
+    runs = [context.Process(target=may_end.wait) for _ in range(2)]
+    for run in runs:
+        run.start()
+    first = source()
+    kept = not ended(2)
+    may_end.set()
+    for run in runs:
+        run.join()
+    told = {"kept": kept and source() == first, "ended": ended()}
+    last = context.Process(target=time.sleep, args=(0,))
+    last.start()
+    told["anew"] = source() not in (None, first)
+    last.join()
+    codes = [run.exitcode for run in (*runs, last)]
+    print(json.dumps({**told, "codes": codes, "ended_again": ended()}))
+"""
+
+
+def test_process_that_runs_are_forked_from_ends_after_a_pause(tmp_path: Path) -> None:
+    """Not while a run is at work; the next run starts another one."""
+    script = tmp_path / "pauses.py"
+    script.write_text(PAUSES)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {
+        "kept": True,
+        "ended": True,
+        "anew": True,
+        "codes": [0, 0, 0],
+        "ended_again": True,
+    }
