@@ -128,8 +128,8 @@ class ConversionStall:
                     samples[OURS],
                     samples[IDLE],
                     LIMIT_MS,
-                    "beside a long read the exchange asks for its lock for locks.lock_timeout (50 ms)"
-                    " at most, and writers wait behind that request",
+                    "beside a long read the exchange asks for its lock for at most"
+                    " locks.lock_timeout, 50 ms, and writers wait behind that request",
                 ),
             ),
         )
