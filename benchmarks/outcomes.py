@@ -94,9 +94,11 @@ def ratio(samples: Mapping[str, Sequence[float]], over: str, under: str) -> floa
     return median(one / other for one, other in rounds)
 
 
-def stall(text: str, beside: Sequence[float], idle: Sequence[float], limit: float) -> Target:
+def stall(
+    text: str, beside: Sequence[float], idle: Sequence[float], limit: float, reason: str = ""
+) -> Target:
     """Return the target of the longest wait of writers; the least is theirs without other work."""
-    return Target(text, max(beside), limit, max(idle))
+    return Target(text, max(beside), limit, max(idle), reason)
 
 
 def times(samples: Mapping[str, Sequence[float]], name: str, first: str) -> float:
