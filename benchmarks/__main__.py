@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import FrameType
 
 import click
@@ -32,26 +32,28 @@ def main(names: tuple[str, ...], long: bool, quick: bool) -> None:
     known = QUICK if quick else {**STATED, **LONG} if long or names else STATED
     if unknown := set(names) - set(known):
         raise click.UsageError(f"no small size of {', '.join(sorted(unknown))}")
-    results = _run_all({name: known[name] for name in names or known}, console)
-    if not quick:
-        console.print(f"\nwritten to {write_page(keep(results))}")
-    if failed := [name for name, result in results.items() if result.error]:
+    chosen = {name: known[name] for name in names or known}
+    failed: list[str] = []
+    for name, result in _run_each(chosen, console):
+        failed += [name] if result.error else []
+        if not quick:  # each at once: whoever ends the others loses nothing
+            console.print(f"written to {write_page(keep({name: result}))}")
+    if failed:
         console.print(f"\n[red]failed:[/] {', '.join(failed)}")
         sys.exit(1)
 
 
-def _run_all(chosen: Mapping[str, Benchmark], console: Console) -> dict[str, Result]:
-    results: dict[str, Result] = {}
+def _run_each(chosen: Mapping[str, Benchmark], console: Console) -> Iterator[tuple[str, Result]]:
     with fresh_server() as server:
         version = version_of(server)
         for name, benchmark in chosen.items():
             console.print(f"\n[bold]{name}[/] on PostgreSQL {version} …")
-            results[name] = result = run(benchmark, server, version)
+            result = run(benchmark, server, version)
             if result.outcome:
                 show(result.outcome, console)
             else:
                 console.print(f"[red]failed:[/] {result.error}")
-    return results
+            yield name, result
 
 
 def run(benchmark: Benchmark, server: PostgresServer, version: str) -> Result:
