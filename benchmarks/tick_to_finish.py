@@ -120,6 +120,8 @@ class TickToFinish:
                     ours.idle_mb,
                     MEMORY_LIMIT_MB,
                     bare.idle_mb,
+                    f"Dagster with an empty job takes {bare.idle_mb:.0f} MB; the rest is what"
+                    " its code server has loaded of ours",
                 ),
             ),
         )

@@ -12,8 +12,14 @@ from maintenance.cli.batch import Answer, answers
 from maintenance.cli.options import FILE, policy_options
 from maintenance.cli.text_output import error_console
 from maintenance.errors import UnreachableError
-from maintenance.monitoring import Overview, exposition, observe_overview, write_textfile
-from maintenance.monitoring.metrics import FAMILIES, PREFIX, samples
+from maintenance.monitoring import Overview, observe_overview
+from maintenance.monitoring.metrics import (
+    FAMILIES,
+    PREFIX,
+    exposition,
+    samples,
+    write_textfile,
+)
 from maintenance.policy import Policy, load_policies, policy_paths
 from maintenance.redaction import redact_values
 

@@ -1,7 +1,6 @@
 """Health overview of one database: from the store, and one cheap query for its partitions."""
 
 from maintenance.monitoring.health import Level, Verdict, assess_health
-from maintenance.monitoring.metrics import exposition, write_textfile
 from maintenance.monitoring.models import Overview
 from maintenance.monitoring.overview import observe_overview
 
@@ -10,7 +9,5 @@ __all__ = [
     "Overview",
     "Verdict",
     "assess_health",
-    "exposition",
     "observe_overview",
-    "write_textfile",
 ]
