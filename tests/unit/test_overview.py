@@ -9,8 +9,8 @@ from markdown_it import MarkdownIt
 from prometheus_client.parser import text_string_to_metric_families
 
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.monitoring import Level, Overview, assess_health, exposition
-from maintenance.monitoring.metrics import FAMILIES, PREFIX
+from maintenance.monitoring import Level, Overview, assess_health
+from maintenance.monitoring.metrics import FAMILIES, PREFIX, exposition
 from maintenance.monitoring.metrics import MOST_ALERTS as MOST_SERIES
 from maintenance.monitoring.models import Load
 from maintenance.orchestration.digest_day import UNKNOWN
