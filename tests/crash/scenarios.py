@@ -169,13 +169,6 @@ def dropping(folder: Path, url: str, _cache: str) -> Policy:
     return make_policy(folder, url, section, locks=PATIENT)
 
 
-REFERENCING = """
-CREATE TABLE public.users (id bigint PRIMARY KEY);
-INSERT INTO public.users SELECT generate_series(0, 20000);
-ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users;
-"""
-
-
 def leave_detach_pending(database: Database, _folder: Path) -> None:
     """End a session that detaches concurrently, while it waits for a reader."""
     with database.connect(autocommit=False) as reader:
@@ -520,7 +513,7 @@ SCENARIOS = (
         "drops",
         frozenset({K.DETACH_PARTITION, K.DROP_PARTITION}),
         dropping,
-        CREATE_EVENTS + ";" + SUMMER + KEPT + REFERENCING,
+        CREATE_EVENTS + ";" + SUMMER + KEPT,
         now=None,
         only=("retention",),
     ),

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -14,7 +15,7 @@ from maintenance.engine.actions import RECURRING, ActionKind
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database, make_template_with_store
 from tests.crash.points import Fault, Interrupted, Point, Sort, interrupt, record
-from tests.crash.scenarios import NOW, Scenario
+from tests.crash.scenarios import Scenario
 from tests.proxies import Proxy
 from tests.whole_catalogs import all_rows, whole_catalog
 
@@ -94,7 +95,8 @@ class Layout:
         self.template = self._laid_out()
 
     def _laid_out(self) -> str:
-        database = make_database(self.server, make_template_with_store(self.server, NOW))
+        now = self.scenario.now or datetime.now(UTC)  # or the run makes the store's next months
+        database = make_database(self.server, make_template_with_store(self.server, now))
         database.execute(self.scenario.schema or "SELECT")
         if self.scenario.lay_out is not None:
             folder = self.folder / "layout"
