@@ -493,7 +493,8 @@ def test_nobody_writes_to_a_table_between_its_proof_and_its_drop(
     (drop,) = pipeline.plan(retiring(database, tmp_path)).plan.actions
     *sure, _ = drop.sql
     with database.connect(autocommit=False) as holder:
-        holder.execute("; ".join(sure).encode())
+        # 17 leaves the leaves foreign keys of their own, which go before.
+        holder.execute("; ".join(s for s in sure if "has foreign keys" not in s).encode())
         with database.connect() as writer:
             writer.execute("SET lock_timeout = '50ms'")
             with pytest.raises(psycopg.errors.LockNotAvailable):

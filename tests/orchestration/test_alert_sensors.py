@@ -1,7 +1,7 @@
 """Alert sensors: findings and failed runs are alerted, whatever fails for one database."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +236,8 @@ def test_look_at_bloat_too_old_to_go_by_is_an_alert_that_no_other_run_ends(
         evaluate(tmp_path, "alert_on_findings", instance)
         return [(each["state"], each["object"]) for each in receiver.events()]
 
+    # The store has a month for what is made older below.
+    pipeline.apply(policy, only=["statistics"], now=datetime.now(UTC) - timedelta(days=3))
     pipeline.apply(policy, only=["bloat"])
     found = [("raised", "public.t_pkey"), ("raised", "public.t")]
     assert sorted(look()) == sorted(look()) == sorted(found)

@@ -30,7 +30,8 @@ CREATE TABLE public.totals (user_id bigint PRIMARY KEY REFERENCES public.users, 
   calculated_at timestamptz DEFAULT now(), active_at timestamptz DEFAULT now() - interval '1 day');
 INSERT INTO public.totals SELECT n, 0 FROM generate_series(1, 100) n;
 CREATE TABLE public.events_default PARTITION OF public.events DEFAULT;
-INSERT INTO public.events SELECT n, now() - n * interval '1 minute'
+INSERT INTO public.events
+  SELECT n, greatest(now() - n * interval '1 minute', date_trunc('month', now(), 'UTC'))
   FROM generate_series(1, 20000) n;
 """
 VIEW = "SELECT name, count(*) AS n FROM public.users GROUP BY name;\n"
