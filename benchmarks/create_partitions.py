@@ -8,7 +8,16 @@ from pathlib import Path
 from benchmarks import partman
 from benchmarks.outcomes import OURS, PEER, Outcome, Target, ratio
 from benchmarks.servers import fresh_database, session
-from benchmarks.tables import URL_VARIABLE, Shape, build, create_store, n_partitions, write_policy
+from benchmarks.tables import (
+    PLANNED,
+    URL_VARIABLE,
+    Shape,
+    build,
+    create_store,
+    n_partitions,
+    plan_alone,
+    write_policy,
+)
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import target as engine_target
@@ -17,7 +26,6 @@ from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
 BARE = "the same DDL and commits, bare"
-PLANNED = "of that, one look at the database and its plan"
 MAX_OVER_BARE = 1.1
 MAX_OVER_PEER = 0.85
 
@@ -43,7 +51,7 @@ class CreatePartitions:
             contenders = {
                 OURS: self._checked(partial(_ours, policy)),
                 BARE: self._checked(partial(_bare, policy)),
-                PLANNED: partial(_planned, policy),
+                PLANNED: partial(plan_alone, policy),
                 PEER: self._checked(_peer) if has_peer else None,
             }
             samples = interleave(contenders, self.rounds, template.clone)
@@ -69,10 +77,6 @@ class CreatePartitions:
 
 def _ours(policy: Policy, url: str) -> float:
     return seconds(lambda: pipeline.apply(engine_target.Target(policy, {URL_VARIABLE: url})))
-
-
-def _planned(policy: Policy, url: str) -> float:
-    return seconds(lambda: pipeline.plan(engine_target.Target(policy, {URL_VARIABLE: url})))
 
 
 def _bare(policy: Policy, url: str) -> float:

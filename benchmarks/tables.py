@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from benchmarks.servers import session
+from benchmarks.timing import seconds
 from maintenance.engine import target as engine_target
 from maintenance.periods import Interval, Period, period_at, periods_between
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
 
 URL_VARIABLE = "BENCHMARK_URL"
+PLANNED = "of that, one look at the database and its plan"
 UTC_ZONE = ZoneInfo("UTC")
 
 
@@ -104,6 +106,11 @@ def create_store(url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         nothing = write_policy(Path(folder) / "policy.yaml", (), 0)
         pipeline.apply(engine_target.Target(nothing, {URL_VARIABLE: url}))
+
+
+def plan_alone(policy: Policy, url: str) -> float:
+    """Time one look at a database and its plan: a run looks before and afterwards."""
+    return seconds(lambda: pipeline.plan(engine_target.Target(policy, {URL_VARIABLE: url})))
 
 
 def _script(table: str, months: Sequence[Period]) -> Iterator[str]:

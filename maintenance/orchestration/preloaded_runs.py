@@ -48,8 +48,10 @@ class _Source:
     def in_use(self) -> Generator[None]:
         """Keep the process for the length of a block and of a pause after it."""
         with self._lock:
-            yield
-            self._begin_pause()
+            try:
+                yield
+            finally:
+                self._begin_pause()
 
     def _begin_pause(self) -> None:
         if self._pause is not None:

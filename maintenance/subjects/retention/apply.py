@@ -41,7 +41,8 @@ def _detach_concurrently(context: ActionContext, action: Action, step: Step) -> 
     leaves the detach pending, and FINALIZE is tried again until those transactions are gone.
     """
     try:
-        # The session's own timeouts are as short; to set others costs two more round trips.
+        # Under the session's own timeouts: a longer wait leads to FINALIZE too, and to set others
+        # takes two more round trips. Those of the store are patient; it has no foreign keys.
         run_sql(context.connection, step.statements[0])
     except psycopg.Error as exc:
         error = to_error(exc, step.statements[0])
