@@ -1,24 +1,26 @@
 """Lock retries: short lock timeouts, pauses with jitter, a deadline.
 
 A lock that blocks writers is waited for at most `lock_timeout`, because all later sessions
-queue behind the waiting request. A lock that does not block writers is waited for longer,
-since autovacuum gives way only after a second.
+queue behind the waiting request, and not asked for again while a transaction that was in the way
+goes on: that would make others wait in vain. A lock that does not block writers is waited for
+longer, since autovacuum gives way only after a second.
 Source: PostgreSQL manual, 13.3 Explicit Locking.
 """
 
 import random
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import repeat
 from typing import Any, Self
 
 import psycopg
 
 from maintenance.engine.actions import Lock, Step
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
-from maintenance.formatting import readable_span
+from maintenance.formatting import counted_noun, readable_span
 from maintenance.names import literal
 from maintenance.policy import LocksPolicy
 from maintenance.server.owner_code import name_owner_code
@@ -36,6 +38,8 @@ from maintenance.server.statements import Ours
 
 MAX_PAUSE_S = 2.0
 _MAX_DOUBLINGS = 16
+_FIRST_SHARE = 5
+"""The first attempt waits for a fifth of `lock_timeout`: nothing is known yet of who is in the way."""
 MAX_SLOW_TRIES = 10
 """Attempts of a step that holds blocking locks and exceeds its statement timeout."""
 
@@ -110,11 +114,17 @@ class LockRetry:
             MaintenanceError: the server rejected it for a reason that a retry does not fix.
         """
 
-        def attempt_once() -> None:
-            self.attempt(connection, step)
-
         if owner is not None:
             return self._run_as(owner, connection, step, progress)
+        if step.concurrent:
+            return self.run_with(
+                connection, step, progress, lambda: self.run_concurrent(connection, step)
+            )
+        messages = self._messages(step)
+
+        def attempt_once() -> None:
+            run_sql(connection, next(messages))
+
         if not step.one_snapshot:
             return self.run_with(connection, step, progress, attempt_once)
         run_sql(connection, _TAKE_SNAPSHOT)
@@ -130,11 +140,11 @@ class LockRetry:
     ) -> int:
         assert not step.concurrent, "a concurrent statement can't run in a function"
         assert not step.one_snapshot, "attempts do not share a transaction"
-        message = self.transaction(step, owner=owner)
+        messages = self._messages(step, owner=owner)
 
         def attempt_once() -> None:
             try:
-                run_sql(owner.connection, message)
+                run_sql(owner.connection, next(messages))
             except psycopg.Error:
                 rollback_quietly(owner.connection)
                 raise
@@ -159,6 +169,7 @@ class LockRetry:
         deadline = self.clock() + self.give_up_after.total_seconds()
         slow_tries = 0
         attempt = 1
+        pauses = self._pauses(deadline)
         while True:
             try:
                 attempt_once()
@@ -170,13 +181,33 @@ class LockRetry:
                 slow_tries += slow and not step.one_snapshot
                 if not error.retryable or slow_tries >= MAX_SLOW_TRIES:
                     raise name_owner_code(connection, exc, error, self.search_path) from exc
-                now = self.clock()
-                if now >= deadline:
+                if self.clock() >= deadline:
                     raise self._given_up(connection, step.locks, attempt) from exc
-            if attempt == 1:
-                progress(f"waiting for a lock: {_holders(connection, step.locks)}")
-            self.sleep(min(self.pause(attempt), deadline - now))
+                if attempt == 1:
+                    progress(f"waiting for a lock: {_holders(connection, step.locks)}")
+                if not self._wait(connection, step, pauses):
+                    raise self._given_up(connection, step.locks, attempt) from exc
             attempt += 1
+
+    def _wait(self, connection: Connection, step: Step, pauses: Iterator[float]) -> bool:
+        """Pause, and again while a transaction that is in the way goes on.
+
+        Returns:
+            Whether to ask once more: not if the deadline passes while it goes on.
+        """
+        in_the_way = _transactions(connection, step)
+        for pause_s in pauses:
+            self.sleep(pause_s)
+            if not in_the_way & _transactions(connection, step):
+                return True
+        return False
+
+    def _pauses(self, deadline: float) -> Iterator[float]:
+        """Yield the seconds to wait each time, until the deadline."""
+        n_pauses = 1
+        while (left := deadline - self.clock()) > 0:
+            yield min(self.pause(n_pauses), left)
+            n_pauses += 1
 
     @contextmanager
     def holding(
@@ -190,8 +221,8 @@ class LockRetry:
         Raises:
             LockNotAcquiredError, MaintenanceError: as `run`.
         """
-        message = self.transaction(step, "SET LOCAL statement_timeout = 0")
-        self.run_with(connection, step, progress, lambda: run_sql(connection, message))
+        messages = self._messages(step, "SET LOCAL statement_timeout = 0")
+        self.run_with(connection, step, progress, lambda: run_sql(connection, next(messages)))
         try:
             yield
             run_sql(connection, "COMMIT")
@@ -199,30 +230,40 @@ class LockRetry:
             rollback_quietly(connection)
             raise
 
-    def attempt(self, connection: Connection, step: Step) -> None:
-        """Execute one step once.
+    def run_concurrent(self, connection: Connection, step: Step) -> None:
+        """Execute a statement that makes its own transactions, once.
 
         Raises:
-            psycopg.Error: from the server; the transaction, if any, is left open.
+            psycopg.Error: from the server.
         """
-        if step.concurrent:
-            # Waits for older transactions are lock waits too, and writers may queue behind them.
-            with session_timeouts(connection, self.lock_timeout, self.statement_timeout):
-                run_sql(connection, step.statements[0])
-        else:
-            run_sql(connection, self.transaction(step))
+        # Waits for older transactions are lock waits too, and writers may queue behind them.
+        with session_timeouts(connection, self.lock_timeout, self.statement_timeout):
+            run_sql(connection, step.statements[0])
+
+    def _messages(
+        self, step: Step, end: str = "COMMIT", *, owner: OwnerSession | None = None
+    ) -> Iterator[str]:
+        """Yield the message of each attempt; the first waits for a lock more briefly."""
+        first = self.lock_timeout / _FIRST_SHARE
+        yield self.transaction(step, end, owner=owner, lock_timeout=first)
+        yield from repeat(self.transaction(step, end, owner=owner))
 
     def transaction(
-        self, step: Step, end: str = "COMMIT", *, owner: OwnerSession | None = None
+        self,
+        step: Step,
+        end: str = "COMMIT",
+        *,
+        owner: OwnerSession | None = None,
+        lock_timeout: timedelta | None = None,
     ) -> str:
         """Return a transaction as one message, so that a dead client can't keep its locks."""
         patient = milliseconds(self.patient_lock_timeout)
-        short = milliseconds(self.lock_timeout)
+        short = milliseconds(lock_timeout or self.lock_timeout)
         whole = milliseconds(self.give_up_after)
         harmless = [lock for lock in step.locks if not lock.mode.blocks_writers]
         blocking = [lock for lock in step.locks if lock.mode.blocks_writers]
         # One statement may wait for several locks; they share one lock timeout.
-        limit = short + short // 5 if blocking else whole
+        limit = milliseconds(self.lock_timeout * 1.2) if blocking else whole
         taken = blocking if step.is_long else ()
         parts = [
             f"SAVEPOINT {_TRY}" if step.one_snapshot else "BEGIN",
@@ -251,7 +292,7 @@ class LockRetry:
         wanted = ", ".join(f"{lock.mode} on {lock.object}" for lock in locks)
         rows = _find_holders(connection, locks)
         return LockNotAcquiredError(
-            f"{wanted}: not acquired in {attempts} attempts over"
+            f"{wanted}: not acquired in {counted_noun(attempts, 'attempt')} over"
             f" {readable_span(self.give_up_after)}; {_described(rows)}",
             hint="end that session, or wait for it; retried on the next run",
             holder=_facts(rows[0]) if rows else None,
@@ -332,6 +373,16 @@ def _find_holders(connection: Connection, locks: Sequence[Lock]) -> Sequence[Any
         return fetch(connection, "catalog", "list_lock_holders", parameters)
     except psycopg.Error:
         return None
+
+
+def _transactions(connection: Connection, step: Step) -> frozenset[str]:
+    """Return the transactions in the way of the step's blocking locks.
+
+    Without those of tables on which the step also waits patiently: autovacuum gives way to that.
+    """
+    patient = {lock.object for lock in step.locks if not lock.mode.blocks_writers}
+    locks = [lock for lock in step.locks if lock.object not in patient]
+    return frozenset(row.transaction for row in _find_holders(connection, locks) or ())
 
 
 def _facts(row: Any) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 -- list_lock_holders: sessions with one of the given lock modes on one of the given relations, oldest transaction first
 -- since: 15
 -- params: relations text[], modes text[] (pairs: quoted, qualified name and mode as pg_locks has it)
--- columns: pid int4, gid text, role text, application text, state text, age_s float8, relation text, mode text, query_start timestamptz
+-- columns: pid int4, gid text, transaction text, role text, application text, state text, age_s float8, relation text, mode text, query_start timestamptz
 -- locks: none
 -- source: PostgreSQL manual, 54.12 pg_locks (a prepared transaction has no pid there, and a lock on its own id)
 SELECT
   l.pid,
   p.gid,
+  l.virtualtransaction AS transaction,
   coalesce(a.usename, p.owner)::text AS role,
   a.application_name AS application,
   CASE WHEN p.gid IS NOT NULL THEN 'prepared' ELSE a.state END AS state,

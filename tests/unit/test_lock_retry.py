@@ -182,6 +182,89 @@ def test_lock_that_comes_free_is_taken_at_the_next_try(
     assert connection.execute("SELECT to_regclass('public.renamed')").fetchone() != (None,)
 
 
+def tries_beside(
+    connection: Connection,
+    step: Step,
+    events: Database,
+    at_each_pause: Callable[[psycopg.Connection[object]], object],
+) -> list[int]:
+    """How many attempts had been made by each pause, beside a session that holds the table."""
+    time = Time()
+    tries: list[int] = []
+    n_tries = 0
+
+    def be_refused() -> None:
+        nonlocal n_tries
+        n_tries += 1
+        raise psycopg.errors.LockNotAvailable
+
+    with locked(events) as holder:
+
+        def sleep(pause_s: float) -> None:
+            time.sleep(pause_s)
+            tries.append(n_tries)
+            at_each_pause(holder)
+
+        lock_retry = replace(a_lock_retry(time, give_up_after=timedelta(seconds=5)), sleep=sleep)
+        with pytest.raises(LockNotAcquiredError) as caught:
+            lock_retry.run_with(connection, step, silent, be_refused)
+    assert time.now == pytest.approx(5.0)
+    assert str(caught.value).partition(" attempt")[0].endswith(f"not acquired in {n_tries}")
+    return tries
+
+
+def test_lock_is_not_asked_for_again_while_the_same_transaction_holds_it(
+    events: Database, connection: Connection
+) -> None:
+    """The request of a lock that can't come makes all later sessions wait."""
+    tries = tries_beside(connection, RENAME, events, lambda _: None)
+    assert tries == [1] * len(tries)
+    assert len(tries) > 3
+
+
+def test_lock_is_asked_for_again_when_another_transaction_holds_it(
+    events: Database, connection: Connection
+) -> None:
+    """Each asks for a gap between transactions, and finds it with some luck."""
+
+    def begin_anew(holder: psycopg.Connection[object]) -> None:
+        holder.rollback()
+        holder.execute(b"LOCK TABLE public.events IN SHARE MODE")
+
+    tries = tries_beside(connection, RENAME, events, begin_anew)
+    assert tries == list(range(1, len(tries) + 1))
+
+
+@pytest.mark.parametrize("locks", [(SHARED,), (SHARED, EXCLUSIVE)])
+def test_lock_that_autovacuum_gives_way_to_is_asked_for_again(
+    events: Database, connection: Connection, locks: tuple[Lock, ...]
+) -> None:
+    """Autovacuum ends only when somebody waits for it."""
+    step = replace(RENAME, locks=locks)
+    tries = tries_beside(connection, step, events, lambda _: None)
+    assert tries == list(range(1, len(tries) + 1))
+
+
+@pytest.mark.parametrize("one_snapshot", [False, True])
+def test_first_attempt_waits_for_a_fifth_of_the_time(
+    events: Database, connection: Connection, one_snapshot: bool
+) -> None:
+    events.execute(
+        "CREATE FUNCTION public.noted() RETURNS void LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE WARNING '%', current_setting('lock_timeout'); END $$"
+    )
+    step = replace(
+        RENAME, statements=("SELECT public.noted()", *RENAME.statements), one_snapshot=one_snapshot
+    )
+    shown: list[str | None] = []
+    connection.add_notice_handler(lambda notice: shown.append(notice.message_primary))
+    with locked(events) as holder:
+        lock_retry = replace(a_lock_retry(), sleep=lambda _: holder.rollback())
+        assert lock_retry.run(connection, step) == 2
+    connection.rollback()
+    assert shown == ["10ms", "50ms"]
+
+
 def test_reader_who_is_not_in_the_way_is_not_blamed(
     events: Database, connection: Connection
 ) -> None:
@@ -245,7 +328,7 @@ def test_timeouts_of_a_concurrent_statement_end_with_it(
 
     before = timeouts()
     with suppress(psycopg.Error):
-        a_lock_retry().attempt(connection, Step(statements=(statement,), concurrent=True))
+        a_lock_retry().run_concurrent(connection, Step(statements=(statement,), concurrent=True))
     assert timeouts() == before
 
 
