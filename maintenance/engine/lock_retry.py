@@ -39,7 +39,7 @@ from maintenance.server.statements import Ours
 MAX_PAUSE_S = 2.0
 _MAX_DOUBLINGS = 16
 _FIRST_SHARE = 5
-"""The first attempt waits for a fifth of `lock_timeout`: nothing is known yet of who is in the way."""
+"""The first attempt waits for a fifth of `lock_timeout`: who is in the way is not known yet."""
 MAX_SLOW_TRIES = 10
 """Attempts of a step that holds blocking locks and exceeds its statement timeout."""
 
@@ -113,7 +113,6 @@ class LockRetry:
             LockNotAcquiredError: the deadline passed; names the blocking sessions.
             MaintenanceError: the server rejected it for a reason that a retry does not fix.
         """
-
         if owner is not None:
             return self._run_as(owner, connection, step, progress)
         if step.concurrent:

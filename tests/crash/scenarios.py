@@ -139,6 +139,12 @@ INSERT INTO public.events
   SELECT n, '2099-11-02 00:00+00'::timestamptz + n * interval '1 minute'
   FROM generate_series(1, 500) n;
 """
+KEYS = """
+CREATE TABLE public.people (id bigint PRIMARY KEY);
+INSERT INTO public.people SELECT generate_series(0, 9999);
+ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.people;
+ALTER TABLE public.events_2026_06 ADD CONSTRAINT own FOREIGN KEY (id) REFERENCES public.people;
+"""
 DEFAULT = "CREATE TABLE public.events_default PARTITION OF public.events DEFAULT;"
 
 CONVERTED = """
@@ -514,6 +520,14 @@ SCENARIOS = (
         frozenset({K.DETACH_PARTITION, K.DROP_PARTITION}),
         dropping,
         CREATE_EVENTS + ";" + SUMMER + KEPT,
+        now=None,
+        only=("retention",),
+    ),
+    Scenario(
+        "drops_with_keys",
+        frozenset({K.DETACH_PARTITION, K.DROP_PARTITION}),
+        dropping,
+        CREATE_EVENTS + ";" + SUMMER + KEPT + KEYS,
         now=None,
         only=("retention",),
     ),

@@ -18,7 +18,7 @@ from maintenance.cli.commands import cli
 from maintenance.ddl.marks import marked, read_mark, set_comment
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import executor
-from maintenance.engine.actions import ActionKind
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
@@ -196,20 +196,86 @@ def test_tables_foreign_keys_point_to_are_locked_one_at_a_time(
     assert child(-5) not in relations(filled)
 
 
-def test_drop_refuses_to_lock_all_tables_that_its_keys_point_to(
-    filled: Database, tmp_path: Path
-) -> None:
+def drop_of(policy: Policy, name: str) -> Action:
+    """The drop that a run plans of a table, which the schema public has."""
+    (drop,) = [
+        action
+        for action in pipeline.plan(policy).plan.actions
+        if (action.kind, action.object) == (ActionKind.DROP_PARTITION, f"public.{name}")
+    ]
+    return drop
+
+
+def test_drop_lists_the_foreign_keys_that_it_drops_before(filled: Database, tmp_path: Path) -> None:
     filled.execute("CREATE TABLE public.users (id bigint PRIMARY KEY)")
     filled.execute("INSERT INTO public.users SELECT generate_series(0, 9)")
     filled.execute("ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users")
-    planned = pipeline.plan(policy_of(filled, tmp_path)).plan.actions
-    drop = next(action for action in planned if action.kind is ActionKind.DROP_PARTITION)
+    name = child(-5)
+    key, last = drop_of(policy_of(filled, tmp_path), name).steps
+    assert key.statements[-1] == f"ALTER TABLE public.{name} DROP CONSTRAINT events_id_fkey"
+    alone = Lock(f"public.{name}", LockMode.ACCESS_EXCLUSIVE)
+    assert key.locks == (alone, Lock("public.users", LockMode.ACCESS_EXCLUSIVE))
+    assert (last.statements[-1], last.locks) == (f"DROP TABLE public.{name}", (alone,))
+
+
+def test_drop_refuses_to_lock_all_tables_that_its_keys_point_to(
+    filled: Database, tmp_path: Path
+) -> None:
+    """A key that came after the plan is seen under the lock of the drop."""
+    drop = drop_of(policy_of(filled, tmp_path), child(-5))
     filled.execute(f"ALTER TABLE public.events DETACH PARTITION {drop.object}")
+    filled.execute("CREATE TABLE public.users (id bigint PRIMARY KEY)")
+    filled.execute("INSERT INTO public.users SELECT generate_series(0, 9)")
+    filled.execute(f"ALTER TABLE {drop.object} ADD FOREIGN KEY (id) REFERENCES public.users")
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="has foreign keys"):
         filled.execute("; ".join(drop.sql))
-    filled.execute(f"ALTER TABLE {drop.object} DROP CONSTRAINT events_id_fkey")
+    filled.execute(f"ALTER TABLE {drop.object} DROP CONSTRAINT {child(-5)}_id_fkey")
     filled.execute("; ".join(drop.sql))
     assert child(-5) not in relations(filled)
+
+
+TREE_WITH_KEYS = """
+CREATE TABLE public.users (id bigint PRIMARY KEY) PARTITION BY HASH (id);
+CREATE TABLE public.users_0 PARTITION OF public.users FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE public.users_1 PARTITION OF public.users FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE public.{HOSTILE} (id bigint PRIMARY KEY);
+INSERT INTO public.users SELECT generate_series(0, 999);
+INSERT INTO public.{HOSTILE} SELECT generate_series(0, 999);
+CREATE TABLE public.{0} PARTITION OF public.events
+  FOR VALUES FROM ('{1}-01 00:00+00') TO ('{2}-01 00:00+00') PARTITION BY HASH (id);
+CREATE TABLE public.{0}_a PARTITION OF public.{0} FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE public.{0}_b PARTITION OF public.{0} FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users;
+ALTER TABLE public.{0} ADD FOREIGN KEY (id) REFERENCES public.{HOSTILE};
+ALTER TABLE public.{0}_b ADD CONSTRAINT {HOSTILE} FOREIGN KEY (id) REFERENCES public.{HOSTILE};
+"""
+
+KEYS_OF_THEIR_OWN = """
+SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint
+WHERE contype = 'f' AND conparentid = 0 AND conrelid::regclass::text LIKE '%{0}%' ORDER BY 1, 2
+"""
+
+
+def test_drop_of_a_tree_lists_exactly_the_keys_that_it_has_when_it_is_detached(
+    filled: Database, tmp_path: Path
+) -> None:
+    """One of the parent, one of its own, one of a leaf; none that belongs to another."""
+    name = child(-7)
+    filled.execute(TREE_WITH_KEYS.format(name, month(-7), month(-6), HOSTILE=HOSTILE))
+    policy = policy_of(filled, tmp_path)
+    *keys, _ = drop_of(policy, name).steps
+    dropped = [
+        tuple(key.statements[-1].removeprefix("ALTER TABLE ").split(" DROP CONSTRAINT "))
+        for key in keys
+    ]
+    with filled.connect(autocommit=False) as connection:
+        connection.execute(f"ALTER TABLE public.events DETACH PARTITION public.{name}".encode())
+        theirs = connection.execute(KEYS_OF_THEIR_OWN.format(name).encode()).fetchall()
+        connection.rollback()
+    assert sorted(dropped) == [(f"public.{table}", key) for table, key in theirs]
+    assert len(theirs) == 3
+    assert retire(policy).ok
+    assert [each for each in relations(filled) if name in each] == []
 
 
 NOTES = """

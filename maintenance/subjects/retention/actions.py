@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator, Mapping
 from maintenance.catalog.models import Partition, Table
 from maintenance.ddl.detach import detach, finalize
 from maintenance.ddl.guards import same_tree, still_attached, still_detached, without_foreign_keys
-from maintenance.ddl.lock_statements import allowed_time
+from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.ddl.marks import (
     DETACHED_FROM,
     NOW,
@@ -16,10 +16,16 @@ from maintenance.ddl.marks import (
     unmarked,
 )
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
+from maintenance.names import quote
 from maintenance.partition_key import FUTURE, PAST
 from maintenance.partition_set.bounds import codec_of, read_bound
 from maintenance.partition_set.expiry import Detached, Expired
-from maintenance.subjects.retention.models import Case, RetentionTarget, detached_target
+from maintenance.subjects.retention.models import (
+    Case,
+    OutboundKey,
+    RetentionTarget,
+    detached_target,
+)
 
 
 def retire(case: Case, item: Expired, after: tuple[str, ...] = ()) -> Iterator[Action]:
@@ -108,12 +114,26 @@ def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
 
 
 def _drop(case: Case, target: RetentionTarget, *, after: tuple[str, ...]) -> Action:
+    """Return the drop of a table, after its foreign keys, each in a transaction of its own.
+
+    DROP TABLE locks every table that its keys point to, all at once and in ACCESS EXCLUSIVE mode,
+    so its transaction fails if there are any.
+    """
     name = str(target.relation)
-    step = Step(
+    last = Step(
         statements=(*_lock_and_check(target), f"DROP TABLE {name}"),
         locks=(Lock(name, LockMode.ACCESS_EXCLUSIVE),),
     )
-    return _action(case, ActionKind.DROP_PARTITION, target, (step,), after=after)
+    keys = (_drop_key(key, target) for key in case.outbound_keys_of(target))
+    return _action(case, ActionKind.DROP_PARTITION, target, (*keys, last), after=after)
+
+
+def _drop_key(key: OutboundKey, target: RetentionTarget) -> Step:
+    locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in (key.own, key.referenced))
+    time = (allowed_time(len(target.tree.branches)),) if target.tree is not None else ()
+    guard = still_detached(target.relation, target.oid)
+    statement = f"ALTER TABLE {key.own} DROP CONSTRAINT {quote(key.name)}"
+    return Step(statements=(take(locks), guard, *time, statement), locks=locks)
 
 
 def _lock_and_check(target: RetentionTarget) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Executes retention: detaches partitions, and drops tables whose archive is verified."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,12 +8,11 @@ import psycopg
 
 from maintenance.archives import content_digest
 from maintenance.ddl.detach import finalize
-from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.engine.action_context import ActionContext
-from maintenance.engine.actions import Action, Lock, LockMode, Step
+from maintenance.engine.actions import Action, Step
 from maintenance.engine.steps import run_steps
 from maintenance.errors import DamagedArchiveError, MaintenanceError, UnreachableError
-from maintenance.names import parse_name, quote
+from maintenance.names import parse_name
 from maintenance.server.session import fetch, run_sql, to_error
 from maintenance.subjects.retention.archive import place_of, proven_manifest, table_of, write
 
@@ -74,50 +73,25 @@ def _pending(context: ActionContext, action: Action) -> bool:
 
 
 def drop(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Drop a detached table, after its outbound foreign keys, each in a transaction of its own.
+    """Drop a detached table.
 
-    DROP TABLE locks every table that its keys point to, all at once and in ACCESS EXCLUSIVE mode,
-    so its transaction fails where there are any. Most tables have none and need no question.
     With an archive, the table is dropped under its lock, and only if its content is exactly that of
     the archive.
     """
     if action.preconditions["archived"]:
-        _drop_outbound_keys(context, action)
         return _drop_proven(context, action)
-    try:
-        return run_steps(context, action)
-    except MaintenanceError as exc:
-        has_changed = exc.reason == "object_not_in_prerequisite_state"
-        if not has_changed or not _drop_outbound_keys(context, action):
-            raise
     return run_steps(context, action)
 
 
-def _drop_outbound_keys(context: ActionContext, action: Action) -> bool:
-    """Drop the foreign keys of a detached table; return whether it had any."""
-    steps = list(_outbound_keys(context, action))
-    for step in steps:
-        context.run(step)
-    return bool(steps)
-
-
-def _outbound_keys(context: ActionContext, action: Action) -> Iterator[Step]:
-    tree = action.preconditions.get("tree", ())
-    parameters = {"tables": [action.preconditions["oid"], *tree]}
-    for key in fetch(context.connection, "retention", "list_outbound_keys", parameters):
-        drop_key = f"ALTER TABLE {key.own} DROP CONSTRAINT {quote(key.name)}"
-        locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in (key.own, key.referenced))
-        time = (allowed_time(len(tree)),) if tree else ()
-        yield Step(statements=(take(locks), *time, drop_key), locks=locks)
-
-
 def _drop_proven(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    (step,) = action.steps
-    *sure, drop_table = step.statements
+    *before, last = action.steps
+    for step in before:
+        context.run(step)
+    *sure, drop_table = last.statements
     table = table_of(action)
     for _ in range(ARCHIVINGS):
         manifest = proven_manifest(context, action)
-        with context.lock_retry.holding(context.connection, replace(step, statements=tuple(sure))):
+        with context.lock_retry.holding(context.connection, replace(last, statements=tuple(sure))):
             found = content_digest(context.connection, table, progress=context.progress)
             if found == manifest.digest:
                 run_sql(context.connection, drop_table)

@@ -18,6 +18,14 @@ from maintenance.subjects.retention.contents import UNKNOWN, Contents
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence
 
 
+class OutboundKey(NamedTuple):
+    """A foreign key of a due table; both tables as PostgreSQL quotes them."""
+
+    own: str
+    name: str
+    referenced: str
+
+
 class RetentionTarget(NamedTuple):
     """A partition, or a detached table.
 
@@ -45,6 +53,7 @@ class Case:
         comments: of marked tables, by OID.
         database: the database's name in its policy.
         contents: of due tables, by OID.
+        outbound_keys: of due tables and their partitions, by OID.
     """
 
     policy: PartitionPolicy
@@ -54,6 +63,9 @@ class Case:
     now: datetime
     database: str
     contents: Mapping[int, Contents] = field(default_factory=dict[int, Contents])
+    outbound_keys: Mapping[int, tuple[OutboundKey, ...]] = field(
+        default_factory=dict[int, tuple[OutboundKey, ...]]
+    )
 
     @property
     def name(self) -> str:
@@ -78,6 +90,10 @@ class Case:
     def held_by(self, target: RetentionTarget) -> Contents:
         """Return what a due table holds, as far as it is known."""
         return self.contents.get(target.oid, UNKNOWN)
+
+    def outbound_keys_of(self, target: RetentionTarget) -> tuple[OutboundKey, ...]:
+        """Return the foreign keys of a table and its own partitions."""
+        return tuple(key for oid in target.oids for key in self.outbound_keys.get(oid, ()))
 
     def archive_of(self, target: RetentionTarget) -> ArchivePlace | None:
         """Return where a table is archived; None if the policy has no archive."""
@@ -110,6 +126,7 @@ class Blockers:
             reference. A missing partition could not be checked in time.
         evidence: whether partitions are in use.
         unreadable: the obstacle to reading the rows that are to be archived.
+        outbound_keys: what is dropped before the table; of its partitions too.
     """
 
     dependents: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
@@ -118,6 +135,9 @@ class Blockers:
     )
     evidence: Evidence = NO_EVIDENCE
     unreadable: Mapping[int, Obstacle] = field(default_factory=dict[int, Obstacle])
+    outbound_keys: Mapping[int, tuple[OutboundKey, ...]] = field(
+        default_factory=dict[int, tuple[OutboundKey, ...]]
+    )
 
 
 NOTHING_SEEN = Blockers()
@@ -152,4 +172,5 @@ class RetentionObservation:
             now,
             policy.database.name,
             self.contents,
+            self.blockers.outbound_keys,
         )

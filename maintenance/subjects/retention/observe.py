@@ -13,8 +13,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from maintenance.catalog.models import OwnerCode
+from maintenance.catalog.models import OwnerCode, Snapshot
 from maintenance.catalog.owner_code import owner_code, read_as_owner
+from maintenance.catalog.trees import Tree
 from maintenance.catalog.unreadable import unreadable_tables
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError
@@ -27,7 +28,7 @@ from maintenance.store.approvals import read_approvals
 from maintenance.subjects.retention.assess import RetentionState, assess
 from maintenance.subjects.retention.due_contents import read_contents
 from maintenance.subjects.retention.insert_counts import find_evidence
-from maintenance.subjects.retention.models import Blockers, RetentionObservation
+from maintenance.subjects.retention.models import Blockers, OutboundKey, RetentionObservation
 
 COLD = 20
 """How many times as long a check may take the first time, when rows come from the disk."""
@@ -80,17 +81,48 @@ def _acts(state: RetentionState) -> bool:
 def _find_blockers(context: ObserveContext, states: Sequence[RetentionState]) -> Blockers:
     evidence = find_evidence(context, states)
     due = {each.section: each.due for each in states}
-    loose = [item.table.oid for section in due for item in detached(section, context.snapshot, ())]
-    attached = [item.span.partition.oid for items in due.values() for item in items]
-    if not loose and not attached:
+    trees = dict(_due_tables(context.snapshot, due))
+    if not trees:
         return Blockers(evidence=evidence)
+    tables = list(trees)
     dependents: dict[int, tuple[str, ...]] = {}
-    for row in fetch(
-        context.connection, "retention", "list_dependents", {"tables": loose + attached}
-    ):
+    for row in fetch(context.connection, "retention", "list_dependents", {"tables": tables}):
         dependents[row.oid] = (*dependents.get(row.oid, ()), row.dependent)
-    unreadable = unreadable_tables(context.connection, loose + attached)
-    return Blockers(dependents, dict(_holders(context, due)), evidence, unreadable)
+    return Blockers(
+        dependents,
+        dict(_holders(context, due)),
+        evidence,
+        unreadable_tables(context.connection, tables),
+        _outbound_keys(context, trees),
+    )
+
+
+def _due_tables(
+    snapshot: Snapshot, due: Mapping[PartitionPolicy, Sequence[Expired]]
+) -> Iterator[tuple[int, Sequence[int]]]:
+    """Yield the OID of each table that is due or detached, and those of its own partitions."""
+    for section, items in due.items():
+        children = snapshot.tables[section.table].partitions
+        pending = {child.oid for child in children if child.detach_pending}
+        for loose in detached(section, snapshot, pending):
+            yield loose.table.oid, _oids(loose.table.tree)
+        for item in items:
+            yield item.span.partition.oid, _oids(item.span.partition.tree)
+
+
+def _oids(tree: Tree | None) -> Sequence[int]:
+    return () if tree is None else tuple(tree.oids)
+
+
+def _outbound_keys(
+    context: ObserveContext, trees: Mapping[int, Sequence[int]]
+) -> dict[int, tuple[OutboundKey, ...]]:
+    parameters = {"tables": [oid for root, leaves in trees.items() for oid in (root, *leaves)]}
+    found: dict[int, tuple[OutboundKey, ...]] = {}
+    for row in fetch(context.connection, "retention", "list_outbound_keys", parameters):
+        key = OutboundKey(row.own, row.name, row.referenced)
+        found[row.oid] = (*found.get(row.oid, ()), key)
+    return found
 
 
 def _holders(
