@@ -280,7 +280,7 @@ class Action:
         known = [str(each) for each in wanted if each is not None]
         return identify_action(self.kind, self.object, known or self.sql)
 
-    @property
+    @cached_property
     def sql(self) -> tuple[str, ...]:
         """Every statement, in order."""
         return tuple(statement for step in self.steps for statement in step.sql)

@@ -118,8 +118,8 @@ def run(
         actions: in order; neighbors run in parallel where that is allowed.
         registry: the executors.
         journal: records the intents before, and the outcomes afterwards.
-        connection: the session for actions that run one at a time.
-        opened: opens a session for each parallel action.
+        connection: the session for actions that run one at a time, and the first of parallel ones.
+        opened: opens a further session for parallel actions.
         context: makes the context of one action.
         progress: called with each outcome.
         first_place: number of actions that this run has executed before.
@@ -180,7 +180,7 @@ def _each(
         actions, lambda each: (is_upkeep(each), registry.concurrency(each))
     ):
         if width > 1:
-            results = run_parallel(list(group), width, opened, attempt)
+            results = run_parallel(list(group), width, connection, opened, attempt)
         else:
             results = ((action, attempt(connection, action)) for action in group)
         for action, result in results:

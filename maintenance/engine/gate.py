@@ -183,9 +183,9 @@ class Gate:
             hold = self._early(action) or action.held or self.hold(action) or next(required, None)
             if hold is not None:
                 holds[action.id] = hold
-        marked = tuple(replace(each, held=holds.get(each.id)) for each in plan.actions)
         if not holds:
             return plan
+        marked = tuple(replace(each, held=holds.get(each.id)) for each in plan.actions)
         held = {
             o: holds[each.id] for each in plan.actions if each.id in holds for o in _makes(each)
         }

@@ -1,6 +1,7 @@
 """Parallel execution of actions: each in its own session, after the actions it depends on.
 
-Actions that would wait for each other never run at the same time; see `engine.action_order`.
+Actions that would wait for each other never run at the same time; see `engine.action_order`. One
+more for each session is handed over ahead, so that no session waits until a result is recorded.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -18,6 +19,9 @@ Done = TypeVar("Done")
 
 BETWEEN_CANCELS_S = 0.5
 
+AHEAD = 2
+"""Actions for each session: the one that runs, and the one that it begins next."""
+
 Opener = Callable[[], AbstractContextManager[Connection]]
 """Opens a session on the maintained database, and closes it at the end of the block."""
 
@@ -25,10 +29,13 @@ Opener = Callable[[], AbstractContextManager[Connection]]
 def run_parallel(
     actions: Sequence[Action],
     width: int,
+    connection: Connection,
     opened: Opener,
     perform: Callable[[Connection, Action], Done],
 ) -> Iterator[tuple[Action, Done]]:
     """Execute actions in up to `width` sessions, and yield each result when it is ready.
+
+    The first session is the given one; the others are opened while it is at work.
 
     An action starts once the results of its `after` among the actions have been yielded and no
     conflicting action is running; in the given order if several can start. Closing the generator
@@ -41,10 +48,9 @@ def run_parallel(
     waiting = TopologicalSorter({id_: known.keys() & set(a.after) for id_, a in known.items()})
     waiting.prepare()
     with ExitStack() as stack:
-        sessions = [stack.enter_context(opened()) for _ in range(min(width, len(known)))]
+        sessions = [connection]
         free: SimpleQueue[Connection] = SimpleQueue()
-        for session in sessions:
-            free.put(session)
+        free.put(connection)
 
         def work(action: Action) -> tuple[Action, Done]:
             session = free.get()
@@ -53,13 +59,16 @@ def run_parallel(
             finally:
                 free.put(session)
 
-        pool = stack.enter_context(ThreadPoolExecutor(len(sessions) or 1))
+        pool = stack.enter_context(ThreadPoolExecutor(width))
         ready: list[Action] = []
         running: dict[Future[tuple[Action, Done]], Action] = {}
         try:
             while waiting.is_active():
                 ready += [known[id_] for id_ in waiting.get_ready()]
-                for action in _startable(ready, running.values(), len(sessions)):
+                for action in _startable(ready, running.values(), AHEAD * width):
+                    if len(sessions) <= len(running) and len(sessions) < width:
+                        sessions.append(stack.enter_context(opened()))
+                        free.put(sessions[-1])
                     running[pool.submit(work, action)] = action
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
@@ -75,12 +84,12 @@ def run_parallel(
             raise
 
 
-def _startable(ready: list[Action], running: Iterable[Action], width: int) -> list[Action]:
-    """Remove from `ready` the actions that can start now, and return them."""
+def _startable(ready: list[Action], running: Iterable[Action], most: int) -> list[Action]:
+    """Remove from `ready` the actions that can start beside those running, and return them."""
     current = list(running)
     started: list[Action] = []
     place = 0
-    while len(current) < width and place < len(ready):
+    while len(current) < most and place < len(ready):
         if any(collide(ready[place], other) for other in current):
             place += 1
             continue

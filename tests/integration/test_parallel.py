@@ -1,9 +1,9 @@
 """Actions side by side: on real sessions, in their order, and none left behind."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
@@ -15,11 +15,15 @@ from tests.builders import Database
 pytestmark = pytest.mark.pg("== 18")
 
 
-class Sessions:
-    """Opens sessions on a database, and remembers them."""
+Done = TypeVar("Done")
 
-    def __init__(self, database: Database) -> None:
+
+class Sessions:
+    """Opens sessions on a database, and remembers them; the first is there before."""
+
+    def __init__(self, database: Database, first: psycopg.Connection[Any]) -> None:
         self.database = database
+        self.first = first
         self.opened: list[psycopg.Connection[Any]] = []
 
     @contextmanager
@@ -27,6 +31,11 @@ class Sessions:
         with psycopg.connect(self.database.url, autocommit=True) as connection:
             self.opened.append(connection)
             yield connection
+
+    def run(
+        self, actions: Sequence[Action], width: int, perform: Callable[[Any, Action], Done]
+    ) -> Iterator[tuple[Action, Done]]:
+        return run_parallel(actions, width, self.first, self.open, perform)
 
 
 def an_action(name: str, *after: Action) -> Action:
@@ -42,8 +51,9 @@ def run(connection: psycopg.Connection[Any], action: Action) -> str:
 
 
 @pytest.fixture
-def sessions(database: Database) -> Sessions:
-    return Sessions(database)
+def sessions(database: Database) -> Generator[Sessions]:
+    with psycopg.connect(database.url, autocommit=True) as first:
+        yield Sessions(database, first)
 
 
 def test_as_many_as_the_width_go_at_the_same_time(sessions: Sessions) -> None:
@@ -54,9 +64,29 @@ def test_as_many_as_the_width_go_at_the_same_time(sessions: Sessions) -> None:
         return run(connection, action)
 
     actions = [an_action(name) for name in "abcdef"]
-    done = {result for _, result in run_parallel(actions, 3, sessions.open, meet)}
+    done = {result for _, result in sessions.run(actions, 3, meet)}
     assert done == set("abcdef")
-    assert [session.closed for session in sessions.opened] == [True] * 3
+    assert [session.closed for session in sessions.opened] == [True] * 2
+    assert not sessions.first.closed
+
+
+def test_one_action_needs_no_further_session(sessions: Sessions) -> None:
+    list(sessions.run([an_action("a")], 3, run))
+    assert sessions.opened == []
+
+
+def test_a_session_does_not_wait_until_a_result_is_recorded(sessions: Sessions) -> None:
+    begun = {name: threading.Event() for name in "abcd"}
+
+    def note(connection: psycopg.Connection[Any], action: Action) -> str:
+        begun[action.object].set()
+        return run(connection, action)
+
+    actions = [an_action(name) for name in begun]
+    results = sessions.run(actions, 2, note)
+    _, first = next(results)
+    assert all(event.wait(60) for event in begun.values())
+    assert {first, *(done for _, done in results)} == set("abcd")
 
 
 def test_an_action_waits_for_those_it_comes_after(sessions: Sessions) -> None:
@@ -64,17 +94,17 @@ def test_an_action_waits_for_those_it_comes_after(sessions: Sessions) -> None:
     second = an_action("second", first)
     third = an_action("third", second, first)
     actions = [third, second, first]
-    ended = [action.object for action, _ in run_parallel(actions, 3, sessions.open, run)]
+    ended = [action.object for action, _ in sessions.run(actions, 3, run)]
     assert ended == ["first", "second", "third"]
 
 
 def test_an_id_that_is_not_among_them_is_not_waited_for(sessions: Sessions) -> None:
     action = an_action("b", an_action("done long ago"))
-    assert [done for _, done in run_parallel([action], 2, sessions.open, run)] == ["b"]
+    assert [done for _, done in sessions.run([action], 2, run)] == ["b"]
 
 
 def test_nothing_to_do_opens_no_session(sessions: Sessions) -> None:
-    assert list(run_parallel([], 2, sessions.open, run)) == []
+    assert list(sessions.run([], 2, run)) == []
     assert sessions.opened == []
 
 
@@ -91,8 +121,9 @@ def test_one_that_breaks_cancels_those_beside_it(sessions: Sessions) -> None:
 
     actions = [an_action("long"), an_action("broken"), an_action("never begun")]
     with pytest.raises(ZeroDivisionError):
-        list(run_parallel(actions, 2, sessions.open, sleep_or_break))
-    assert [session.closed for session in sessions.opened] == [True] * 2
+        list(sessions.run(actions, 2, sleep_or_break))
+    assert [session.closed for session in sessions.opened] == [True]
+    sessions.first.execute("SELECT 'it can be used'")
 
 
 def test_what_would_wait_for_each_other_never_goes_side_by_side(sessions: Sessions) -> None:
@@ -116,7 +147,7 @@ def test_what_would_wait_for_each_other_never_goes_side_by_side(sessions: Sessio
         connection.execute("SELECT pg_catalog.pg_sleep(0.05)")
         running.remove(action)
 
-    ended = [action.object for action, _ in run_parallel(actions, 4, sessions.open, note)]
+    ended = [action.object for action, _ in sessions.run(actions, 4, note)]
     assert sorted(ended) == sorted(action.object for action in actions)
     assert beside, "others do go side by side"
     assert not [pair for pair in beside if all(name.startswith("same") for name in pair)]
