@@ -21,7 +21,11 @@ load_from:
 """
 
 
-_PATIENCE = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "300"}
+_SETTINGS = {
+    "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
+    # As in `deploy/`: one heap for all threads of a process, which are idle most of the time.
+    "MALLOC_ARENA_MAX": "1",
+}
 _START_TIMEOUT = ("start_timeout_seconds: 180", "start_timeout_seconds: 600")
 """How long a run may take to start: longer than elsewhere, since a run that did not start in time
 counts as failed, and a small machine starts several at once."""
@@ -91,7 +95,7 @@ class Dagster:
         self._workspace.write_text(
             _WORKSPACE.format(host=ports.LOOPBACK, port=self._code_port, location=LOCATION)
         )
-        self._environment = {**environment, **_PATIENCE, "DAGSTER_HOME": str(self.home)}
+        self._environment = {**environment, **_SETTINGS, "DAGSTER_HOME": str(self.home)}
         self._started_at = time.time()
         self._code.start(self._environment)
 
