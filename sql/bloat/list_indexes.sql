@@ -6,12 +6,25 @@
 -- source: PostgreSQL manual, 53.26 pg_index, 67.4.3 Deduplication
 -- Plain means without predicate and expressions. Keys are all its columns, including INCLUDE. Ancestors
 -- are the partitioned indexes that it is a part of. Indexes on tables of extensions are left out.
-WITH locked AS MATERIALIZED (
+-- What is large is found first, since few relations are: relpages may be half of the size, and are
+-- unknown until the first VACUUM or ANALYZE.
+WITH large AS MATERIALIZED (
+  SELECT c.oid
+  FROM pg_catalog.pg_class c
+  WHERE c.relkind IN ('r', 'm', 'i')
+    AND (c.relpages::int8 * 8192 * 2 >= %(min_bytes)s::int8
+         OR (c.reltuples < 0 AND c.relkind <> 'i' AND pg_catalog.pg_stat_get_tuples_inserted(c.oid) > 0))
+), locked AS MATERIALIZED (
   SELECT DISTINCT l.relation FROM pg_catalog.pg_locks l
   WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
     AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                       WHERE d.datname = pg_catalog.current_database())
+), candidate AS MATERIALIZED (
+  SELECT i.*
+  FROM pg_catalog.pg_index i
+  WHERE i.indisvalid
+    AND (i.indexrelid IN (SELECT l.oid FROM large l) OR i.indrelid IN (SELECT l.oid FROM large l))
 ), sized AS MATERIALIZED (
   SELECT
     c.oid, c.relname, c.relnamespace, c.reloptions, c.reltablespace, c.relispartition, t.oid AS table_oid,
@@ -22,15 +35,10 @@ WITH locked AS MATERIALIZED (
          THEN pg_catalog.pg_relation_size(c.oid) END AS size_bytes,
     CASE WHEN NOT EXISTS (SELECT FROM locked k WHERE k.relation IN (c.oid, t.oid))
          THEN pg_catalog.pg_relation_size(t.oid) END AS table_size_bytes
-  FROM pg_catalog.pg_class c
+  FROM candidate i
+  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i' AND c.relpersistence <> 't'
   JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'
-  JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
   JOIN pg_catalog.pg_class t ON t.oid = i.indrelid AND t.relkind IN ('r', 'm')
-  WHERE c.relkind = 'i'
-    AND i.indisvalid
-    AND c.relpersistence <> 't'
-    AND (greatest(c.relpages, t.relpages)::int8 * 8192 * 2 >= %(min_bytes)s::int8
-         OR (t.reltuples < 0 AND pg_catalog.pg_stat_get_tuples_inserted(t.oid) > 0))
 )
 SELECT
   s.oid,

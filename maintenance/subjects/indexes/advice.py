@@ -147,7 +147,7 @@ def _with_context(
     )
     for verdict in verdicts:
         root = verdict.tree.root
-        if verdict.is_drop:
+        if verdict.is_drop and root.expressions:
             verdict = replace(verdict, loses=_lost(root, staying[root.table_oid]))  # noqa: PLW2901
         if verdict.charge is not IssueKind.UNUSED:
             yield verdict

@@ -204,7 +204,8 @@ class _Plan:
 
     def _add_redundant(self, case: Case, by: Index) -> None:
         drop = self._redundant(case, by)
-        self._add(replace(drop, kept_for=self._reservation(drop)))
+        reservation = self._reservation(drop)
+        self._add(replace(drop, kept_for=reservation) if reservation else drop)
 
     def _redundant(self, case: Case, by: Index) -> Drop:
         kind = IssueKind.DUPLICATE if is_same(by, case.index) else IssueKind.REDUNDANT

@@ -1,26 +1,19 @@
 """Find redundant indexes, by comparing every property that affects what an index can do."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from maintenance.subjects.indexes.models import Catalog, Index
+from maintenance.subjects.indexes.models import Catalog, Definition, Index, Key
 
 
 def replacements(catalog: Catalog) -> dict[int, list[Index]]:
     """Return the indexes that could replace each index, by its OID; only those with any."""
-    found: dict[int, list[Index]] = {}
-    for indexes in catalog.indexes_of.values():
-        if len(indexes) > 1:
-            for alike in _alike(indexes):
-                _add_replacements(found, alike)
-    return found
+    return _replacements(catalog, lambda index: index.keys[0])
 
 
 def with_equals(catalog: Catalog) -> list[int]:
     """Return the OIDs of the indexes that could be dropped for an equal one, sorted."""
-    found = ((oid, index) for oid, others in replacements(catalog).items() for index in others)
-    by_oid = {index.oid: index for index in catalog.indexes}
-    return sorted({oid for oid, index in found if is_same(index, by_oid[oid])})
+    return sorted(_replacements(catalog, _columns))
 
 
 def could_replace(a: Index, b: Index) -> bool:
@@ -41,17 +34,26 @@ def rank(index: Index) -> tuple[bool, bool, int, int]:
     return index.constraint is not None, index.is_unique, len(index.included), -index.oid
 
 
-def _alike(indexes: Iterable[Index]) -> Iterator[list[Index]]:
+def _replacements(
+    catalog: Catalog, likeness: Callable[[Index], Hashable]
+) -> dict[int, list[Index]]:
+    """Return the replacements of each index among those of its table with an equal likeness."""
+    found: dict[int, list[Index]] = {}
+    for indexes in catalog.indexes_of.values():
+        for alike in _alike(indexes, likeness) if len(indexes) > 1 else ():
+            for b in alike:
+                if others := [a for a in alike if could_replace(a, b)]:
+                    found[b.oid] = others
+    return found
+
+
+def _alike(
+    indexes: Iterable[Index], likeness: Callable[[Index], Hashable]
+) -> Iterator[list[Index]]:
     groups: dict[Hashable, list[Index]] = defaultdict(list)
     for index in indexes:
-        groups[_kind(index), index.keys[0]].append(index)
+        groups[_kind(index), likeness(index)].append(index)
     return (group for group in groups.values() if len(group) > 1)
-
-
-def _add_replacements(found: dict[int, list[Index]], alike: Sequence[Index]) -> None:
-    for b in alike:
-        if others := [a for a in alike if could_replace(a, b)]:
-            found[b.oid] = others
 
 
 def _kind(index: Index) -> tuple[str, str | None, str | None]:
@@ -82,4 +84,8 @@ def _promises_as_much(a: Index, b: Index) -> bool:
 
 def is_same(a: Index, b: Index) -> bool:
     """Whether both have the same columns in the same order."""
-    return a.keys == b.keys and a.included == b.included
+    return _columns(a) == _columns(b)
+
+
+def _columns(index: Index) -> tuple[tuple[Key, ...], frozenset[Definition]]:
+    return index.keys, index.included

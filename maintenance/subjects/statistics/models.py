@@ -8,6 +8,9 @@ from typing import NamedTuple
 from maintenance.names import QualifiedName
 from maintenance.server.grants import Grants
 
+PARENT = "p"
+"""`pg_class.relkind` of a partitioned parent."""
+
 
 class Counted(NamedTuple):
     """A leaf's counters.
@@ -79,7 +82,7 @@ class TableFacts(NamedTuple):
     @property
     def is_parent(self) -> bool:
         """Whether it is a partitioned parent, which has no rows itself."""
-        return self.kind == "p"
+        return self.kind == PARENT
 
     @property
     def n_rows(self) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 
@@ -15,6 +15,7 @@ from maintenance.names import QualifiedName, is_helper
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.statistics.history import read_baselines, read_made
 from maintenance.subjects.statistics.models import (
+    PARENT,
     ForeignPartition,
     StatisticsObservation,
     TableFacts,
@@ -31,24 +32,25 @@ def observe(context: ObserveContext) -> StatisticsObservation:
     with read_transaction(connection, policy.observe.time_cap, "observing statistics"):
         (settings,) = fetch(connection, "statistics", "read_settings")
         rows = _rows(connection)
-        local = [_facts(row) for row in rows if row.kind != "f"]
-        silent = [row.facts for row in local if _silent(row.facts)]
-        unsure = [row.facts for row in local if row.readable and _unsure(row.facts)]
-        described = dict.fromkeys((t.oid for t in unsure), False)
+        local = [row for row in rows if row.kind != "f"]
+        silent = [row for row in local if _silent(row)]
+        unsure = [row for row in local if _unsure(row) and row.readable and not row.secured]
+        described = dict.fromkeys((row.oid for row in unsure), False)
         described |= dict.fromkeys(_among(connection, "list_described", unsure), True)
-        forbidden = _among(connection, "list_forbidden", [row.facts for row in local])
+        forbidden = _among(connection, "list_forbidden", local)
         filled = None
         # The last statement of its transaction: if it fails, nothing else is lost.
         with suppress(psycopg.Error):
             filled = _among(connection, "list_filled", silent, "catalog")
-    failed: dict[QualifiedName, str] = {}
+    failed: dict[int, str] = {}
     if filled is None:
         filled, failed = _filled_one_by_one(connection, silent, policy.observe.time_cap)
     tables = [
-        row.facts._replace(
-            described=_described(row.facts, described),
-            filled=_is_filled(row.facts, filled) and row.facts.relation not in failed,
-            permitted=row.facts.oid not in forbidden,
+        _facts(
+            row,
+            permitted=row.oid not in forbidden,
+            described=_described(row, described),
+            filled=_is_filled(row, filled),
         )
         for row in local
     ]
@@ -60,7 +62,7 @@ def observe(context: ObserveContext) -> StatisticsObservation:
         multixact_freeze_max_age=settings.multixact_freeze_max_age,
         tables=tuple(tables),
         foreign=_foreign(rows, tables),
-        failed=failed,
+        failed={table.relation: failed[table.oid] for table in tables if table.oid in failed},
     )
     if context.store is None:
         return seen
@@ -74,8 +76,8 @@ def _rows(connection: Connection) -> list[Any]:
     return [row for row in rows if not is_helper(row.name)]
 
 
-def _facts(row: Any) -> "_Row":
-    facts = TableFacts(
+def _facts(row: Any, *, permitted: bool, described: bool | None, filled: bool) -> TableFacts:
+    return TableFacts(
         oid=row.oid,
         relation=QualifiedName(row.schema, row.name),
         kind=row.kind,
@@ -91,32 +93,29 @@ def _facts(row: Any) -> "_Row":
         multixact_age=row.multixact_age,
         analyzed_at=row.analyzed_at,
         autovacuum_pid=row.autovacuum_pid,
+        permitted=permitted,
+        described=described,
+        filled=filled,
         secured=row.secured,
     )
-    return _Row(facts, row.readable and not row.secured)
-
-
-class _Row(NamedTuple):
-    facts: TableFacts
-    readable: bool
 
 
 def _filled_one_by_one(
-    connection: Connection, silent: Iterable[TableFacts], time_cap: timedelta
-) -> tuple[set[int], dict[QualifiedName, str]]:
+    connection: Connection, silent: Iterable[Any], time_cap: timedelta
+) -> tuple[set[int], dict[int, str]]:
     """Check each table separately for blocks, so that an error affects only its table."""
     filled: set[int] = set()
-    failed: dict[QualifiedName, str] = {}
-    for table in silent:
+    failed: dict[int, str] = {}
+    for row in silent:
         try:
             with read_transaction(connection, time_cap, "reading its size"):
-                filled |= _among(connection, "list_filled", [table], "catalog")
+                filled |= _among(connection, "list_filled", [row], "catalog")
         except psycopg.errors.LockNotAvailable:
             continue  # left out, as the query leaves out tables that are locked at its start
         except UnreachableError:
             raise
         except MaintenanceError as exc:
-            failed[table.relation] = str(exc)
+            failed[row.oid] = str(exc)
     return filled, failed
 
 
@@ -135,35 +134,35 @@ def _foreign(
     return {parent: tuple(sorted(foreign)) for parent, foreign in found.items()}
 
 
-def _is_filled(table: TableFacts, filled: Collection[int]) -> bool:
-    return table.is_parent or _counted(table) or table.oid in filled
+def _is_filled(row: Any, filled: Collection[int]) -> bool:
+    return row.kind == PARENT or _counted(row) or row.oid in filled
 
 
-def _silent(table: TableFacts) -> bool:
+def _silent(row: Any) -> bool:
     """Whether the counters show no rows but may be wrong: no ANALYZE is recorded."""
-    return not table.is_parent and not _counted(table) and table.analyzed_at is None
+    return row.analyzed_at is None and row.kind != PARENT and not _counted(row)
 
 
-def _counted(table: TableFacts) -> bool:
-    return bool(table.pages or table.total or table.live)
+def _counted(row: Any) -> bool:
+    return bool(row.pages or row.total or row.live)
 
 
-def _unsure(table: TableFacts) -> bool:
+def _unsure(row: Any) -> bool:
     """Whether no ANALYZE is recorded, but there may have been one before a reset."""
-    return not table.is_parent and table.analyzed_at is None and table.rows >= 0
+    return row.analyzed_at is None and row.kind != PARENT and row.rows >= 0
 
 
-def _described(table: TableFacts, known: Mapping[int, bool]) -> bool | None:
-    if _unsure(table):
-        return known.get(table.oid)
+def _described(row: Any, known: Mapping[int, bool]) -> bool | None:
+    if _unsure(row):
+        return known.get(row.oid)
     # 14 and later: -1 until the first VACUUM or ANALYZE; a parent is never vacuumed
-    return table.rows >= 0 or table.analyzed_at is not None
+    return row.rows >= 0 or row.analyzed_at is not None
 
 
 def _among(
-    connection: Connection, query: str, tables: Iterable[TableFacts], folder: str = "statistics"
+    connection: Connection, query: str, rows: Iterable[Any], folder: str = "statistics"
 ) -> set[int]:
-    oids = [table.oid for table in tables]
+    oids = [row.oid for row in rows]
     if not oids:
         return set()
     return {row.oid for row in fetch(connection, folder, query, {"relations": oids})}

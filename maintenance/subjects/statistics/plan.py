@@ -19,9 +19,13 @@ def plan(policy: Policy, seen: StatisticsObservation, request: Request) -> Plan:
     if section is None or request.periods or request.archives:
         return Plan()
     by_oid = {table.oid: table for table in seen.tables}
-    among = [table for table in seen.tables if any(map(request.includes, _names(table, by_oid)))]
-    due = [item for item in due_tables(section, seen) if item.table in among]
-    wanted = [_asked(table, request) for table in among] if request.forced else due
+    among = {
+        table.oid: table
+        for table in seen.tables
+        if any(map(request.includes, _names(table, by_oid)))
+    }
+    due = [item for item in due_tables(section, seen) if item.table.oid in among]
+    wanted = [_asked(table, request) for table in among.values()] if request.forced else due
     idle = [
         item
         for item in wanted

@@ -1,6 +1,5 @@
 """Observe declared queries: their plans now, those of before, and the use of new indexes."""
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -123,14 +122,12 @@ def _proven(
     condition: Callable[[DeclaredIndex, Collection[QualifiedName]], bool],
 ) -> Iterable[ProvenIndex]:
     """Yield the declared indexes that meet a condition."""
+    if not declared.indexes:
+        return
     existing = {index.relation for index in catalog.indexes}
-    below: dict[int, list[Table]] = defaultdict(list)
-    for table in catalog.tables.values():
-        if table.parent is not None:
-            below[table.parent].append(table)
     for each in declared.indexes:
         if each.table is not None and condition(each, existing):
-            index = proven_index(each.declaration, _pages(each.table, below))
+            index = proven_index(each.declaration, _pages(each.table, catalog.parts_of))
             yield replace(index, predicate=each.predicate or index.predicate)
 
 
@@ -176,6 +173,8 @@ def _dropped(
     """Return the OIDs of the indexes that are declared to go."""
     named = {drop.old.index.oid for drop in declared.drops if drop.old is not None}
     named |= {old.index.oid for each in declared.indexes for old in each.replaced}
+    if not named:
+        return {}
     return {
         tree.root.relation: [leaf.oid for leaf in tree.leaves]
         for tree in trees(catalog)
