@@ -25,20 +25,25 @@ WITH option AS MATERIALIZED (
     AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                       WHERE d.datname = pg_catalog.current_database())
-), listed AS MATERIALIZED (
-  SELECT c.oid, coalesce(w.oid, c.oid) AS owner, c.relkind = 't' AS is_toast,
-         coalesce(NOT o.enabled, false) AS is_off, c.reltuples,
-         CASE WHEN c.relkind <> 't' THEN nullif(c.reltoastrelid, 0) END AS toast,
-         coalesce(o.scale, pg_catalog.current_setting('autovacuum_vacuum_scale_factor')::float8) AS scale,
-         coalesce(o.base, pg_catalog.current_setting('autovacuum_vacuum_threshold')::float8) AS base,
-         coalesce(o.most, pg_catalog.current_setting('autovacuum_vacuum_max_threshold', true)::float8) AS most
+), candidate AS MATERIALIZED (
+  SELECT c.oid, c.relkind = 't' AS is_toast, c.reltuples, o.enabled, o.scale, o.base, o.most,
+         CASE WHEN c.relkind <> 't' THEN nullif(c.reltoastrelid, 0) END AS toast
   FROM pg_catalog.pg_class c
   LEFT JOIN option o ON o.oid = c.oid
-  LEFT JOIN pg_catalog.pg_class w ON c.relkind = 't' AND w.reltoastrelid = c.oid
-  LEFT JOIN option p ON p.oid = w.oid
   WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't'
     AND (NOT o.enabled OR c.relkind <> 't' AND c.reltuples >= %(least_rows)s::float8)
-    AND coalesce(p.enabled, true)
+  ORDER BY c.reltuples DESC, c.oid
+  LIMIT 1000
+), listed AS MATERIALIZED (
+  SELECT c.oid, coalesce(w.oid, c.oid) AS owner, c.is_toast,
+         coalesce(NOT c.enabled, false) AS is_off, c.reltuples, c.toast,
+         coalesce(c.scale, pg_catalog.current_setting('autovacuum_vacuum_scale_factor')::float8) AS scale,
+         coalesce(c.base, pg_catalog.current_setting('autovacuum_vacuum_threshold')::float8) AS base,
+         coalesce(c.most, pg_catalog.current_setting('autovacuum_vacuum_max_threshold', true)::float8) AS most
+  FROM candidate c
+  LEFT JOIN pg_catalog.pg_class w ON c.is_toast AND w.reltoastrelid = c.oid
+  LEFT JOIN option p ON p.oid = w.oid
+  WHERE coalesce(p.enabled, true)
 )
 SELECT
   n.nspname::text AS schema,
@@ -73,4 +78,3 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
                   WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
                     AND d.deptype = 'e')
 ORDER BY l.reltuples DESC, 1, 2
-LIMIT 1000

@@ -64,7 +64,7 @@ class UnservedKey:
         """8 kB blocks that one DELETE reads in the referencing table; None if unknown."""
         if self.rows_read is None:
             return None
-        return self.pages * min(1.0, self.rows_read / self.rows)
+        return self.pages * min(1.0, self.rows_read / max(1.0, self.rows))
 
 
 def servants(catalog: Catalog) -> Served:
@@ -141,7 +141,7 @@ def searches(index: Index, key: ForeignKey, table: Table) -> float | None:
 def unindexed(served: Served, catalog: Catalog) -> list[UnservedKey]:
     """Return the foreign keys without an index, most deletes of referenced rows first.
 
-    Tables with at most one row are left out, and those of unknown size.
+    Tables that had at most one row when they were analyzed are left out.
     """
     known = _Tables(catalog)
     found = (_unserved(keys, served, known) for keys in known.groups.values())
@@ -243,7 +243,8 @@ def _unserved(keys: Sequence[ForeignKey], served: Served, known: _Tables) -> Uns
         if not served[key]
         or (known.catalog.has_skip_scan and not known.servants(key, tables[key], at_most))
     ]
-    if not lacking or rows <= 1:
+    is_analyzed = all(table.rows >= 0 for table in tables.values())
+    if not lacking or (rows <= 1 and is_analyzed):
         return None
     n_searches = _sum([min(known.skips(key).values(), default=None) for key in lacking])
     reads = [_rows_read(known.indexes(key.table_oid), key, tables[key]) for key in lacking]

@@ -37,7 +37,10 @@ def observe(context: ObserveContext) -> StatisticsObservation:
         unsure = [row for row in local if _unsure(row) and row.readable and not row.secured]
         described = dict.fromkeys((row.oid for row in unsure), False)
         described |= dict.fromkeys(_among(connection, "list_described", unsure), True)
-        forbidden = _among(connection, "list_forbidden", local)
+        parameters = {"relations": None}
+        forbidden = {
+            row.oid for row in fetch(connection, "statistics", "list_forbidden", parameters)
+        }
         filled = None
         # The last statement of its transaction: if it fails, nothing else is lost.
         with suppress(psycopg.Error):
