@@ -156,7 +156,7 @@ def _shared(where: str, fact: str) -> UnreachableError:
 def _unclear(where: str, reason: str) -> UnreachableError:
     return UnreachableError(
         f"{where}: connection pool in unknown mode: {reason}; in any mode but session mode {_WHY}",
-        hint=f"{_HINT}, with at least three free connections",
+        hint=f"{_HINT}, with at least four free connections",
         retryable=True,
         reason="unclear_pool",
     )

@@ -146,6 +146,7 @@ def test_a_default_partition_stays_readable_for_a_role_that_row_security_binds(
     policy = make_policy(tmp_path, database.url_of(owner_role), events)
     assert pipeline.apply(policy, only=["partitions"]).ok
     assert database.execute(FLAGS, ["public.events_default"]) == [(True, False)]
+    assert database.execute(FLAGS, [f"public.{child(0)}"]) == [(True, True)]
     assert database.execute(POLICIES, ["public.events_default"]) == database.execute(
         POLICIES, ["public.events"]
     )

@@ -125,12 +125,13 @@ def _exchange(
 
 
 def _forced(table: Table, child: Blueprint) -> Iterator[str]:
-    """Yield the statements that force row security; a default partition may lack it."""
-    secured = {each.oid for each in table.drifted if each.properties.row_security}
+    """Yield the statements that force row security, which a default partition lacks.
+
+    Also where it has none yet: an action of the same run may enable it before.
+    """
     if table.secured:
         for branch in child.model.branches:
-            if branch.oid in secured:
-                yield f"ALTER TABLE {child.names[branch.oid]} FORCE ROW LEVEL SECURITY"
+            yield f"ALTER TABLE {child.names[branch.oid]} FORCE ROW LEVEL SECURITY"
 
 
 def _reason(state: PartitionState, slots: Sequence[PeriodRange]) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.formatting import listed
+from maintenance.formatting import counted_noun, listed
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut, quote
 from maintenance.partition_key import FUTURE, PAST
 from maintenance.partition_set.bounds import Span, bound_literals
@@ -150,7 +150,8 @@ def _others(state: PartitionState, spans: Sequence[Span]) -> Iterator[_Part]:
         return
     holders = _names(spans)
     text = (
-        f"{listed(holders, SHOWN)} hold {len(state.overlapped)} periods with bounds other than"
+        f"{listed(holders, SHOWN)} {'holds' if len(holders) == 1 else 'hold'}"
+        f" {counted_noun(len(state.overlapped), 'period')} with bounds other than"
         f" {state.policy.interval.value}"
     )
     severity, statements = Severity.INFO, _attaching(state)

@@ -6,7 +6,7 @@ from typing import Any
 from maintenance.catalog.history import History
 from maintenance.catalog.models import MarkedTable
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.formatting import PAGE_BYTES, listed, readable_size
+from maintenance.formatting import PAGE_BYTES, counted_noun, listed, readable_size
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Encoding
 from maintenance.partition_set.expiry import Detached, Expired
@@ -32,7 +32,7 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
     guarded = [each for each in kept if each.guarded and not each.is_ordinary]
     held_by = total([case.held_by(case.attached(item)) for item in free])
     parts = (
-        [f"{len(free)} partitions have expired ({held_by}); the oldest is {free[0].relation}"]
+        [f"{_expired(len(free))} ({held_by}); the oldest is {free[0].relation}"]
         if free
         else []
     )
@@ -113,6 +113,10 @@ def unapproved_finding(case: Case, choice: Choice) -> Iterator[Finding]:
     yield _finding(case, kind, Severity.WARN, text, n_due, data=data)
 
 
+def _expired(n: int) -> str:
+    return f"{counted_noun(n, 'partition')} {'has' if n == 1 else 'have'} expired"
+
+
 _DOES = {"detach": "detach", "drop": "drop", "archive_then_drop": "archive and drop"}
 
 
@@ -134,9 +138,11 @@ def everything_finding(case: Case, free: Sequence[Expired], *, withheld: bool) -
         what = "Nothing is retired. Check encoding, interval and keep"
     else:
         what = f"The next run archives and drops them, at most {most} per run. Check keep"
+    besides = "only the default partition" if case.table.default_has_rows else "no partition"
+    every = "every other row" if case.table.default_has_rows else "every row"
     text = (
-        f"{n_free} partitions from {oldest} to {newest} have expired, and no other partition holds"
-        f" rows, so a first retirement removes every row of this table. {what}"
+        f"{_expired(n_free)}, from {oldest} to {newest}, and {besides} besides holds rows,"
+        f" so a first retirement removes {every} of this table. {what}"
         f" ({case.retention.kept_for}) in the policy. {_remedy(case, withheld=withheld)}"
     )
     return Finding(
