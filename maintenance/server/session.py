@@ -128,7 +128,7 @@ def connect(
     parameters.setdefault("connect_timeout", str(within_s))
     parameters["application_name"] = application
     where = describe(parameters)
-    connection = _open({**KEEPALIVE, **parameters}, where)
+    connection = _open({**KEEPALIVE, **parameters}, where, setting)
     try:
         _refuse_old(connection.info.server_version, where)
         here = {**KEEPALIVE, **parameters, **_host_of(connection)}
@@ -151,7 +151,7 @@ def connect(
     return connection
 
 
-def _open(parameters: Mapping[str, Any], where: str) -> Session:
+def _open(parameters: Mapping[str, Any], where: str, setting: str) -> Session:
     try:
         return Session.connect(
             "",
@@ -164,7 +164,7 @@ def _open(parameters: Mapping[str, Any], where: str) -> Session:
         # Its text may contain the url, which a printed chain of errors would show.
         reason = refusal_reason(exc, {key: str(value) for key, value in parameters.items()})
         raise UnreachableError(
-            f"{where}: {_first_line(exc)}", hint=_CONNECT_HINT, reason=reason
+            f"{where}: {_first_line(exc)}", hint=f"{_CONNECT_HINT} in {setting}", reason=reason
         ) from None
 
 

@@ -268,6 +268,17 @@ def test_unreachable_server_exits_3_and_hides_the_password(tmp_path: Path) -> No
     assert "geheim" not in result.output
 
 
+def test_refused_connection_names_the_variable_that_has_its_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URL", "postgresql://u:geheim@127.0.0.1:9/db")
+    file = tmp_path / "shop.yaml"
+    file.write_text("database: {name: shop, url: {env: SHOP_URL}}\n")
+    result = call("plan", "--policy", file)
+    assert result.exit_code == 3
+    assert "password in database.url (environment variable SHOP_URL)" in result.stderr
+
+
 def test_table_that_is_not_partitioned_exits_1(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE public.events (at timestamptz)")
     file = write_policy(tmp_path, database.url, EVENTS)
