@@ -370,8 +370,8 @@ class BloatPolicy(Section):
     reindex: Literal["report", "concurrently"] = "report"
     """Action on a bloated index."""
     reindex_unique: Annotated[tuple[TableName, ...], Field(strict=False)] = ()
-    """Names of unique indexes to rebuild too, such as `public.orders_pkey`; up to PostgreSQL 18, upserts
-    can fail during the rebuild."""
+    """Names of unique indexes to rebuild too, such as `public.orders_pkey`; up to PostgreSQL 18,
+    upserts can fail during the rebuild."""
     mode: Mode = "act"
     """With report, no index is rebuilt and no leftover of a rebuild is dropped."""
 

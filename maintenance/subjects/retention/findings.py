@@ -31,11 +31,7 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
     must_stay = [each for each in kept if not each.waits and not each.guarded]
     guarded = [each for each in kept if each.guarded and not each.is_ordinary]
     held_by = total([case.held_by(case.attached(item)) for item in free])
-    parts = (
-        [f"{_expired(len(free))} ({held_by}); the oldest is {free[0].relation}"]
-        if free
-        else []
-    )
+    parts = [f"{_expired(len(free))} ({held_by}); the oldest is {free[0].relation}"] if free else []
     if must_stay:
         todo = "remove what blocks them, or remove retention of this table from the policy"
         parts.append(f"{len(must_stay)} can't be retired: {_listed(must_stay)}; {todo}")
