@@ -259,8 +259,11 @@ def test_first_attempt_waits_for_a_fifth_of_the_time(
     shown: list[str | None] = []
     connection.add_notice_handler(lambda notice: shown.append(notice.message_primary))
     with locked(events) as holder:
-        lock_retry = replace(a_lock_retry(), sleep=lambda _: holder.rollback())
-        assert lock_retry.run(connection, step) == 2
+
+        def free(_pause_s: float) -> None:
+            holder.rollback()
+
+        assert replace(a_lock_retry(), sleep=free).run(connection, step) == 2
     connection.rollback()
     assert shown == ["10ms", "50ms"]
 
