@@ -98,8 +98,14 @@ class Cluster:
         command += [f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8"]
         command += ["--locale=C"] + ([] if fsync else ["--no-sync"])
         with kept(command, self.account, subprocess.PIPE) as run:
+            assert run.stdin
             assert run.stdout
-            said = run.stdout.read().decode(errors="replace")
+            try:
+                said = run.stdout.read().decode(errors="replace")
+            except BaseException:
+                run.stdin.close()  # ends it
+                run.wait()  # `Popen` waits for a quarter of a second only after Ctrl-C
+                raise
             if run.wait():
                 raise MaintenanceError(f"initdb {self.home}: {_last_lines(said)}")
 

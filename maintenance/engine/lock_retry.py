@@ -377,8 +377,11 @@ def _find_holders(connection: Connection, locks: Sequence[Lock]) -> Sequence[Any
 def _transactions(connection: Connection, step: Step) -> frozenset[str]:
     """Return the transactions in the way of the step's blocking locks.
 
-    Without those of tables on which the step also waits patiently: autovacuum gives way to that.
+    Without those of tables on which the step also waits patiently: autovacuum gives way to that. A
+    concurrent statement begins beside them, and takes those locks later.
     """
+    if step.concurrent:
+        return frozenset()
     patient = {lock.object for lock in step.locks if not lock.mode.blocks_writers}
     locks = [lock for lock in step.locks if lock.object not in patient]
     return frozenset(row.transaction for row in _find_holders(connection, locks) or ())

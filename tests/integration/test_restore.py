@@ -319,11 +319,11 @@ policy, stage = sys.argv[1:]
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-attempt, load = LockRetry.attempt, restore.load
-def attempting(self, connection, step):
+run, load = LockRetry.run, restore.load
+def running(self, connection, step, *rest, **named):
     if any(stage in statement for statement in step.statements):
         die()
-    attempt(self, connection, step)
+    return run(self, connection, step, *rest, **named)
 copying = False
 def loading(*arguments):
     global copying
@@ -334,7 +334,7 @@ def loading(*arguments):
 def show(self, counted):
     if stage == "half of COPY" and copying:
         die()
-LockRetry.attempt, restore.load, Pace.show = attempting, loading, show
+LockRetry.run, restore.load, Pace.show = running, loading, show
 restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
 """
 
@@ -379,15 +379,15 @@ policy, last = sys.argv[1:]
 count = 0
 
 def counted(original):
-    def call(*arguments):
+    def call(*arguments, **named):
         global count
         count += 1
         if count > int(last):
             os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments)
+        return original(*arguments, **named)
     return call
 
-LockRetry.attempt = counted(LockRetry.attempt)
+LockRetry.run = counted(LockRetry.run)
 load.run_sql = counted(load.run_sql)
 load.read_back = counted(load.read_back)
 restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")

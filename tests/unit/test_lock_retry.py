@@ -245,6 +245,15 @@ def test_lock_that_autovacuum_gives_way_to_is_asked_for_again(
     assert tries == list(range(1, len(tries) + 1))
 
 
+def test_concurrent_statement_is_begun_again_beside_the_same_transaction(
+    events: Database, connection: Connection
+) -> None:
+    """Such as a detach, which waits for readers without blocking anybody."""
+    step = replace(RENAME, concurrent=True)
+    tries = tries_beside(connection, step, events, lambda _: None)
+    assert tries == list(range(1, len(tries) + 1))
+
+
 @pytest.mark.parametrize("one_snapshot", [False, True])
 def test_first_attempt_waits_for_a_fifth_of_the_time(
     events: Database, connection: Connection, one_snapshot: bool
