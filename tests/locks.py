@@ -76,6 +76,8 @@ class LockWatch:
 
     Attributes:
         declared: by action, as the tables were before it; none on tables that it makes.
+        declared_on_made: by action, on tables that it has made, such as new partitions of one that
+            it analyzes in the end.
         taken: by action, by the names that tables had before it.
         sampled: by action, what was seen while a statement ran that makes its own transactions; a
             lock that it held for a moment may be missing.
@@ -84,6 +86,7 @@ class LockWatch:
     database: Database
     actions: dict[str, Action] = field(default_factory=dict[str, Action])
     declared: dict[str, Taken] = field(default_factory=dict[str, Taken])
+    declared_on_made: dict[str, Taken] = field(default_factory=dict[str, Taken])
     taken: dict[str, Taken] = field(default_factory=lambda: defaultdict[str, Taken](dict))
     sampled: set[str] = field(default_factory=set[str])
     _names: dict[str, dict[int, str]] = field(default_factory=dict[str, dict[int, str]])
@@ -102,7 +105,7 @@ class LockWatch:
         for key, taken in self.taken.items():
             if key not in self.actions:
                 continue
-            declared = self.declared[key]
+            declared = self.declared_on_made[key] | self.declared[key]
             for name, mode in taken.items():
                 if stronger(declared.get(name), mode) is not declared.get(name):
                     action = self.actions[key]
@@ -166,6 +169,10 @@ class LockWatch:
                 return perform(context, action, execute)
             finally:
                 self._thread.action = ""
+                with self._lock:
+                    before = self._names[action.id].values()
+                    now = self._declared(action).items()
+                    self.declared_on_made[action.id] = {n: m for n, m in now if n not in before}
 
         return performing
 
