@@ -129,7 +129,7 @@ def _forced(table: Table, child: Blueprint) -> Iterator[str]:
 
     Also where it has none yet: an action of the same run may enable it before.
     """
-    if table.secured:
+    if table.secured and table.properties.force_row_security:
         for branch in child.model.branches:
             yield f"ALTER TABLE {child.names[branch.oid]} FORCE ROW LEVEL SECURITY"
 
