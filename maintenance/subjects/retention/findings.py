@@ -134,11 +134,13 @@ def everything_finding(case: Case, free: Sequence[Expired], *, withheld: bool) -
         what = "Nothing is retired. Check encoding, interval and keep"
     else:
         what = f"The next run archives and drops them, at most {most} per run. Check keep"
-    besides = "only the default partition" if case.table.default_has_rows else "no partition"
-    every = "every other row" if case.table.default_has_rows else "every row"
+    others = "no other partition holds rows, so a first retirement removes every row"
+    if case.table.default_has_rows:
+        others = (
+            "only the default partition holds other rows, so a first retirement removes the rest"
+        )
     text = (
-        f"{_expired(n_free)}, from {oldest} to {newest}, and {besides} besides holds rows,"
-        f" so a first retirement removes {every} of this table. {what}"
+        f"{_expired(n_free)}, from {oldest} to {newest}, and {others} of this table. {what}"
         f" ({case.retention.kept_for}) in the policy. {_remedy(case, withheld=withheld)}"
     )
     return Finding(
