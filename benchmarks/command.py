@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.tables import URL_VARIABLE
+from benchmarks.timing import seconds
 from maintenance.policy import Policy
 
 _PER_MB = 2**20 if sys.platform == "darwin" else 2**10  # of the kernel's unit
@@ -23,11 +24,24 @@ print(json.dumps([process.returncode, took, usage.ru_maxrss]))
 """A small process between: the kernel passes the peak of the one that starts a command on to it."""
 
 
+LIBRARIES = "its libraries loaded alone"
+LOAD_LIBRARIES = (
+    "import gc; gc.disable(); import click, psycopg, pydantic, rich.console, yaml; gc.freeze()"
+)
+"""The program of a process that loads them as ours does."""
+
+
 class Cost(NamedTuple):
     """The duration and peak memory of one process."""
 
     seconds: float
     peak_mb: float
+
+
+def load_libraries() -> float:
+    """Time a process that only loads what every command needs, in seconds."""
+    program = [sys.executable, "-c", LOAD_LIBRARIES]
+    return seconds(lambda: subprocess.run(program, check=True))
 
 
 def run_plan(policy: Policy, url: str) -> Cost:

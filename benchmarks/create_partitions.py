@@ -9,13 +9,13 @@ from benchmarks import partman
 from benchmarks.outcomes import OURS, PEER, Outcome, Target, ratio
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import (
-    PLANNED,
+    AROUND,
     URL_VARIABLE,
     Shape,
     build,
     create_store,
     n_partitions,
-    plan_alone,
+    time_run,
     write_policy,
 )
 from benchmarks.timing import Contender, interleave, seconds
@@ -41,6 +41,7 @@ class CreatePartitions:
     def run(self, server: PostgresServer) -> Outcome:
         shape = Shape(self.n_tables, behind=0, ahead=0)
         has_peer = partman.is_available(server)
+        around_s: list[float] = []
         with tempfile.TemporaryDirectory() as folder, fresh_database(server) as template:
             policy = write_policy(Path(folder) / "policy.yaml", shape.tables, self.premake)
             with session(template.url) as connection:
@@ -49,15 +50,15 @@ class CreatePartitions:
                     partman.register(connection, shape.tables, self.premake)
             create_store(template.url)
             contenders = {
-                OURS: self._checked(partial(_ours, policy)),
+                OURS: self._checked(partial(time_run, policy, around_s)),
                 BARE: self._checked(partial(_bare, policy)),
-                PLANNED: partial(plan_alone, policy),
                 PEER: self._checked(_peer) if has_peer else None,
             }
             samples = interleave(contenders, self.rounds, template.clone)
-        over_bare, planned = ratio(samples, OURS, BARE), ratio(samples, PLANNED, BARE)
-        reason = f"{planned:.2f} of it is one look with its plan; a run looks before and afterwards"
-        targets = [Target("maintenance over bare", over_bare, MAX_OVER_BARE, None, reason)]
+        samples[AROUND] = tuple(around_s)
+        over_bare, around = ratio(samples, OURS, BARE), ratio(samples, AROUND, BARE)
+        reason = f"the server answers for {around:.2f} of it before and after the work"
+        targets = [Target("maintenance over bare", over_bare, MAX_OVER_BARE, 1 + around, reason)]
         if has_peer:
             over_peer, least = ratio(samples, OURS, PEER), ratio(samples, BARE, PEER)
             targets.append(Target("maintenance over pg_partman", over_peer, MAX_OVER_PEER, least))
@@ -73,10 +74,6 @@ class CreatePartitions:
             return took
 
         return run
-
-
-def _ours(policy: Policy, url: str) -> float:
-    return seconds(lambda: pipeline.apply(engine_target.Target(policy, {URL_VARIABLE: url})))
 
 
 def _bare(policy: Policy, url: str) -> float:

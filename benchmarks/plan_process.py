@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks.command import LIBRARIES, LOAD_LIBRARIES
 from benchmarks.outcomes import OURS, Outcome, Target
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, write_policy
 from maintenance.demo.postgres import PostgresServer
 
-LIBRARIES = "its libraries loaded alone"
 LOADED = "its commands loaded"
 DATACLASSES = "of that, its dataclasses made"
 LIMIT_S = 0.3
@@ -44,9 +44,7 @@ print(seconds)
 _PROGRAMS = {
     OURS: "from maintenance.cli import main; main()",
     LOADED: "import gc; gc.disable(); import maintenance.cli.commands; gc.freeze()",
-    LIBRARIES: (
-        "import gc; gc.disable(); import click, psycopg, pydantic, rich.console, yaml; gc.freeze()"
-    ),
+    LIBRARIES: LOAD_LIBRARIES,
 }
 
 
