@@ -12,11 +12,11 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.outcomes import OURS, Outcome, Target, ratio, stall
+from benchmarks.outcomes import OURS, Outcome, Target, ratio
 from benchmarks.servers import Database, fresh_database, session
 from benchmarks.tables import URL_VARIABLE, UTC_ZONE, settle
 from benchmarks.timing import Contender, interleave, seconds
-from benchmarks.writers import Work, slowest_insert_ms
+from benchmarks.writers import IDLE, Work, Writers
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import target as engine_target
 from maintenance.periods import Interval, Period, period_at, periods_between
@@ -27,7 +27,6 @@ from maintenance.subjects.conversion import CONVERSION
 
 TABLE = "public.events"
 ANALYZED = "of that, ANALYZE of the partitioned table"
-IDLE = "no other work"
 BARE = "the index build and the validation"
 PGSLICE = "pgslice's procedure"
 COPY = "a plain copy"
@@ -113,8 +112,10 @@ class ConversionStall:
     def run(self, server: PostgresServer) -> Outcome:
         with _prepared(server, self.n_rows, self.shape) as (template, policy):
             works: dict[str, Work] = {IDLE: lambda _url: None, **_works(policy, self.shape)}
+            script = _writes(self.n_rows, self.shape)
+            writers = Writers(server, TABLE, self.n_writers, self.read_s, script)
             contenders: dict[str, Contender | None] = {
-                name: partial(self._worst_ms, server, work) for name, work in works.items()
+                name: writers.beside(name, work) for name, work in works.items()
             }
             samples = interleave(contenders, self.rounds, template.clone)
             with template.clone() as alone:
@@ -125,26 +126,14 @@ class ConversionStall:
             "ms",
             samples,
             (
-                stall(
+                writers.stall(
                     "worst statement beside maintenance, ms",
-                    samples[OURS],
-                    samples[IDLE],
+                    samples,
                     LIMIT_MS,
-                    f"the exchange is one transaction of DDL, which takes {exchange_ms:.0f} ms"
-                    " where nobody is in its way",
+                    reason="the exchange is one transaction of DDL, which takes"
+                    f" {exchange_ms:.0f} ms where nobody is in its way",
                 ),
             ),
-        )
-
-    def _worst_ms(self, server: PostgresServer, work: Work, url: str) -> float:
-        return slowest_insert_ms(
-            server,
-            TABLE,
-            work,
-            url,
-            n_writers=self.n_writers,
-            read_s=self.read_s,
-            script=_writes(self.n_rows, self.shape),
         )
 
 

@@ -13,12 +13,11 @@ from typing import Any
 import psycopg
 
 from benchmarks import partman
-from benchmarks.outcomes import OURS, Outcome, Target, stall
+from benchmarks.outcomes import OURS, Outcome, Target
 from benchmarks.servers import Database, fresh_database, session
 from benchmarks.tables import URL_VARIABLE, UTC_ZONE, Shape, build, write_policy
 from benchmarks.timing import Contender, interleave, seconds
-from benchmarks.writer_stall import IDLE
-from benchmarks.writers import Work, slowest_insert_ms
+from benchmarks.writers import IDLE, Work, Writers
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import target as engine_target
 from maintenance.periods import Interval, period_at
@@ -51,23 +50,20 @@ class DefaultSwap:
         with _prepared(server, self.n_rows) as (template, policy, table):
             peer = _Peer(table, self.n_rows, self.peer_s)
             works: dict[str, Work] = {OURS: partial(_ours, policy), IDLE: lambda _url: None}
+            writers = Writers(server, table, self.n_writers)
             ours: dict[str, Contender | None] = {
-                name: partial(self._worst_ms, server, table, work) for name, work in works.items()
+                name: writers.beside(name, work) for name, work in works.items()
             }
             samples = interleave(ours, self.rounds, template.clone)
-            beside: Contender = partial(self._worst_ms, server, table, peer)
-            move = beside if partman.is_available(server) else None
+            move = writers.beside(MOVE, peer) if partman.is_available(server) else None
             samples |= interleave({MOVE: move}, 1, template.clone)
         return Outcome(
             f"slowest insert of {self.n_writers} writers, {self.n_rows:,} rows of a month"
             f" put right in the default partition{peer.left_undone}",
             "ms",
             samples,
-            (stall("worst insert beside maintenance, ms", samples[OURS], samples[IDLE], LIMIT_MS),),
+            (writers.stall("worst insert beside maintenance, ms", samples, LIMIT_MS),),
         )
-
-    def _worst_ms(self, server: PostgresServer, table: str, work: Work, url: str) -> float:
-        return slowest_insert_ms(server, table, work, url, n_writers=self.n_writers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.outcomes import OURS, Outcome, Target, ratio, stall
+from benchmarks.outcomes import OURS, Outcome, Target, ratio
 from benchmarks.servers import Database, fresh_database, session
 from benchmarks.tables import URL_VARIABLE, settle
 from benchmarks.timing import Contender, interleave, seconds
-from benchmarks.writers import Work, slowest_insert_ms
+from benchmarks.writers import IDLE, Work, Writers
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import target as engine_target
 from maintenance.pipeline import run as pipeline
@@ -23,7 +23,6 @@ from maintenance.policy import Policy, load_policy
 from maintenance.subjects.indexes import INDEXES
 
 BARE = "the bare statements"
-IDLE = "no other work"
 TABLE = "public.readings"
 MOST_TIMES = 1.1
 LIMIT_MS = 20.0
@@ -68,19 +67,17 @@ class IndexRolloutStall:
                 OURS: partial(_roll_out, policy, self.n_indexes),
                 BARE: partial(_build_bare, self.n_indexes),
             }
+            writers = Writers(server, TABLE, self.n_writers)
             contenders: dict[str, Contender | None] = {
-                name: partial(self._worst_ms, server, work) for name, work in works.items()
+                name: writers.beside(name, work) for name, work in works.items()
             }
             samples = interleave(contenders, self.rounds, template.clone)
         return Outcome(
             f"slowest insert of {self.n_writers} writers beside {self.n_indexes} builds",
             "ms",
             samples,
-            (stall("worst insert beside maintenance, ms", samples[OURS], samples[IDLE], LIMIT_MS),),
+            (writers.stall("worst insert beside maintenance, ms", samples, LIMIT_MS),),
         )
-
-    def _worst_ms(self, server: PostgresServer, work: Work, url: str) -> float:
-        return slowest_insert_ms(server, TABLE, work, url, n_writers=self.n_writers)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import target as engine_target
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
+from maintenance.server.cost_meter import metered
 from maintenance.server.session import Timeouts, connect
 from maintenance.subjects.matviews.freshness import assess_all
 from maintenance.subjects.matviews.models import MatviewsObservation
@@ -32,6 +33,7 @@ BARE = "the same of the changed ones, in two sessions"
 N_SESSIONS = 2
 """As many as the policy allows."""
 DECISION = "observing and judging"
+STATEMENTS = "of that, its statements alone"
 TIMES = 5.0
 MAX_OVER_BARE = 1.1
 LIMIT_S = 0.05
@@ -87,12 +89,16 @@ class MatviewDecision:
             query = "SELECT g, count(*) AS n, sum(v) AS v FROM sliced"
             policy = _policy(Path(folder), views, query)
             assert _apply(policy, database.url) > 0
-            samples = {DECISION: tuple(_decide(policy, database.url) for _ in range(self.rounds))}
+            statements_s: list[float] = []
+            decided = [_decide(policy, database.url, statements_s) for _ in range(self.rounds)]
+            samples = {DECISION: tuple(decided), STATEMENTS: tuple(statements_s)}
+        least = median(statements_s)
+        reason = f"the server answers for {least:.3f} s of it"
         return Outcome(
             f"skip decision for {N_VIEWS} views over {self.n_leaves} leaf partitions",
             "s",
             samples,
-            (Target("the decision, s", median(samples[DECISION]), LIMIT_S),),
+            (Target("the decision, s", median(samples[DECISION]), LIMIT_S, least, reason),),
         )
 
 
@@ -173,11 +179,13 @@ def _check_content(policy: Policy, url: str) -> None:
             assert differing == [], view.name
 
 
-def _decide(policy: Policy, url: str) -> float:
-    """Time the decision that nothing is to be done, on open sessions."""
+def _decide(policy: Policy, url: str, statements_s: list[float]) -> float:
+    """Time the decision that nothing is to be done, on open sessions; and its statements."""
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
-    connection = connect(url, application="benchmark", timeouts=timeouts)
-    store = connect(url, application="benchmark store", timeouts=timeouts)
+    with metered() as meter:
+        connection = connect(url, application="benchmark", timeouts=timeouts)
+        store = connect(url, application="benchmark store", timeouts=timeouts)
+    before_s = meter.total.seconds
 
     def decide() -> None:
         views, moment, _ = see(connection, store, policy)
@@ -185,7 +193,9 @@ def _decide(policy: Policy, url: str) -> float:
         assert all(verdict.as_of is not None for verdict in verdicts.values()), verdicts
 
     try:
-        return seconds(decide)
+        took_s = seconds(decide)
+        statements_s.append(meter.total.seconds - before_s)
+        return took_s
     finally:
         connection.close()
         store.close()

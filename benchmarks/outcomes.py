@@ -95,10 +95,35 @@ def ratio(samples: Mapping[str, Sequence[float]], over: str, under: str) -> floa
 
 
 def stall(
-    text: str, beside: Sequence[float], idle: Sequence[float], limit: float, reason: str = ""
+    text: str,
+    beside: Sequence[float],
+    idle: Sequence[float],
+    elsewhere: Sequence[float],
+    limit: float,
+    reason: str = "",
 ) -> Target:
-    """Return the target of the longest wait of writers; the least is theirs without other work."""
-    return Target(text, max(beside), limit, max(idle), reason)
+    """Return the target of the longest wait of writers.
+
+    The least is theirs without other work, or that of a writer elsewhere at the same moment: what
+    stops both is the machine.
+
+    Args:
+        text: what is measured.
+        beside: the longest of each round beside the work.
+        idle: the same without other work.
+        elsewhere: at the moment of the longest of each round, that of a writer elsewhere.
+        limit: at most so much is wanted.
+        reason: why the wait is not shorter.
+    """
+    worst_ms, then_ms = max(zip(beside, elsewhere, strict=True))
+    told = f"at the same moment, a write to a table that nothing maintains took {then_ms:.0f} ms"
+    return Target(
+        text,
+        worst_ms,
+        limit,
+        max(*idle, then_ms),
+        "; ".join(each for each in (told, reason) if each),
+    )
 
 
 def times(samples: Mapping[str, Sequence[float]], name: str, first: str) -> float:

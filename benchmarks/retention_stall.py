@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import partman
-from benchmarks.outcomes import OURS, PEER, Outcome, stall
+from benchmarks.outcomes import OURS, PEER, Outcome, Target
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, write_policy
-from benchmarks.timing import Contender, interleave
-from benchmarks.writer_stall import IDLE
-from benchmarks.writers import Work, slowest_insert_ms
+from benchmarks.timing import interleave
+from benchmarks.writers import IDLE, Work, Writers
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import target as engine_target
 from maintenance.engine.actions import ActionKind
@@ -88,18 +87,11 @@ class RetentionStall:
     def run(self, server: PostgresServer) -> Outcome:
         samples: dict[str, tuple[float, ...]] = {}
         kinds = {TREE.format(self.n_leaves): SPLIT_MONTHS} if self.n_leaves else KINDS
+        targets: list[Target] = []
         for kind, statements in kinds.items():
-            samples |= self._measure(server, kind, statements)
-        limit = TREE_LIMIT_MS if self.n_leaves else LIMIT_MS
-        targets = [
-            stall(
-                f"worst insert beside {OURS}{kind}, ms",
-                samples[OURS + kind],
-                samples[IDLE + kind],
-                limit,
-            )
-            for kind in kinds
-        ]
+            measured, target = self._measure(server, kind, statements)
+            samples |= measured
+            targets.append(target)
         what = (
             f"slowest insert of {self.n_writers} writers, {self.n_made} months made and"
             f" {self.n_gone} dropped beside a {self.read_s} s read"
@@ -108,7 +100,7 @@ class RetentionStall:
 
     def _measure(
         self, server: PostgresServer, kind: str, statements: Sequence[str]
-    ) -> dict[str, tuple[float, ...]]:
+    ) -> tuple[dict[str, tuple[float, ...]], Target]:
         """Measure one kind of table beside no work; the plain one beside the peer too."""
         shape = Shape(1, behind=self.n_kept + self.n_gone, ahead=0)
         (table,) = shape.tables
@@ -130,16 +122,14 @@ class RetentionStall:
             }
             if kind == PLAIN:
                 works[PEER] = self._peer if has_peer else None
+            writers = Writers(server, table, self.n_writers, self.read_s)
             contenders = {
-                who: self._contender(server, table, work) if work else None
-                for who, work in works.items()
+                who: writers.beside(who, work) if work else None for who, work in works.items()
             }
-            return interleave(contenders, self.rounds, template.clone)
-
-    def _contender(self, server: PostgresServer, table: str, work: Work) -> Contender:
-        return lambda url: slowest_insert_ms(
-            server, table, work, url, n_writers=self.n_writers, read_s=self.read_s
-        )
+            samples = interleave(contenders, self.rounds, template.clone)
+        limit = TREE_LIMIT_MS if self.n_leaves else LIMIT_MS
+        text = f"worst insert beside {OURS}{kind}, ms"
+        return samples, writers.stall(text, samples, limit, kind)
 
     def _ours(self, policy: Policy, url: str) -> None:
         report = pipeline.apply(engine_target.Target(policy, {URL_VARIABLE: url}))

@@ -47,7 +47,7 @@ class ViewSpeedup:
     """Ten enrollments a user; a query on a view reads the result of the last refresh."""
 
     n_rows: int = 500_000
-    rounds: int = 3
+    rounds: int = 7
 
     def run(self, server: PostgresServer) -> Outcome:
         with fresh_database(server) as database:

@@ -6,17 +6,16 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import partman
-from benchmarks.outcomes import OURS, PEER, Outcome, stall
+from benchmarks.outcomes import OURS, PEER, Outcome
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
 from benchmarks.timing import interleave
-from benchmarks.writers import Work, slowest_insert_ms
+from benchmarks.writers import IDLE, Work, Writers
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine import target as engine_target
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
-IDLE = "no other work"
 PEER_DROPPING = "pg_partman, creating and dropping"
 LIMIT_MS = 20.0
 
@@ -47,9 +46,9 @@ class WriterStall:
                 PEER: self._checked(partman.run) if has_peer else None,
                 PEER_DROPPING: self._checked(_create_and_drop) if has_peer else None,
             }
+            writers = Writers(server, table, self.n_writers, self.read_s)
             contenders = {
-                name: partial(self._worst_ms, server, table, work) if work else None
-                for name, work in works.items()
+                name: writers.beside(name, work) if work else None for name, work in works.items()
             }
             samples = interleave(contenders, self.rounds, template.clone)
         return Outcome(
@@ -57,12 +56,7 @@ class WriterStall:
             f" beside a {self.read_s} s read",
             "ms",
             samples,
-            (stall("worst insert beside maintenance, ms", samples[OURS], samples[IDLE], LIMIT_MS),),
-        )
-
-    def _worst_ms(self, server: PostgresServer, table: str, work: Work, url: str) -> float:
-        return slowest_insert_ms(
-            server, table, work, url, n_writers=self.n_writers, read_s=self.read_s
+            (writers.stall("worst insert beside maintenance, ms", samples, LIMIT_MS),),
         )
 
     def _checked(self, work: Work) -> Work:

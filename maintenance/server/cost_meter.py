@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import reduce
 from typing import Any, NamedTuple, Self
 
 import psycopg
@@ -59,6 +60,11 @@ class Meter:
             yield
         finally:
             self._purpose = before
+
+    @property
+    def total(self) -> Cost:
+        """The cost of all statements."""
+        return reduce(Cost.plus, self.costs.values(), Cost())
 
     def add(self, seconds: float, n_rows: int) -> None:
         """Count one statement."""

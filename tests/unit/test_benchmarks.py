@@ -20,7 +20,7 @@ from benchmarks.index_rollout import IndexRollout, IndexRolloutStall
 from benchmarks.linearity import Linearity
 from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
-from benchmarks.outcomes import OURS, PEER, Benchmark, Outcome, Target
+from benchmarks.outcomes import OURS, PEER, Benchmark, Outcome, Target, stall
 from benchmarks.page import write_page
 from benchmarks.profiles import LONG, QUICK, STATED
 from benchmarks.report import show
@@ -31,6 +31,7 @@ from benchmarks.tick_to_finish import TickToFinish
 from benchmarks.view_speedup import ViewSpeedup
 from benchmarks.watch import Watch
 from benchmarks.writer_stall import WriterStall
+from benchmarks.writers import Insert, read_inserts
 from maintenance.demo.postgres import PostgresServer
 
 TINY: dict[str, Benchmark] = {
@@ -167,3 +168,30 @@ def test_each_quick_benchmark_is_one_that_is_stated() -> None:
     without_quick_size = {"conversion_documents", "conversion_stall_documents"}
     assert set(QUICK) == set(STATED) - without_quick_size
     assert not set(LONG) & set(STATED)
+
+
+def test_a_stall_that_stops_a_write_elsewhere_too_is_the_machines() -> None:
+    beside, idle = [12.0, 33.0], [8.0, 9.0]
+    machine = stall("worst, ms", beside, idle, [50.0, 41.0], 20.0)
+    assert (machine.value, machine.least, machine.verdict) == (33.0, 41.0, "out of reach")
+    ours = stall("worst, ms", beside, idle, [50.0, 2.0], 20.0, "it waits for a lock")
+    assert (ours.value, ours.least, ours.verdict) == (33.0, 9.0, "missed")
+    assert "2 ms" in ours.reason
+    assert "it waits for a lock" in ours.reason
+
+
+def test_inserts_are_read_with_the_time_that_they_took_and_not_that_they_were_late(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "log.1").write_text("0 1 12000 0 100 500000\n")
+    assert list(read_inserts(tmp_path)) == [Insert(100.5, 12.0)]
+    (tmp_path / "log.1").write_text("0 1 12000 0 100 500000 9000\n")
+    assert list(read_inserts(tmp_path)) == [Insert(100.5, 3.0)]
+
+
+def test_writes_overlap_if_both_were_under_way_at_a_moment() -> None:
+    slow = Insert(ended_at=10.0, took_ms=500)
+    assert slow.overlaps(Insert(ended_at=9.6, took_ms=200))
+    assert Insert(ended_at=12.0, took_ms=2100).overlaps(slow)
+    assert not slow.overlaps(Insert(ended_at=9.4, took_ms=200))
+    assert not slow.overlaps(Insert(ended_at=10.5, took_ms=200))
