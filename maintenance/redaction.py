@@ -92,7 +92,9 @@ def redact_values(value: Any, *, is_text: bool = False) -> Any:
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, Any]", value)
         return {
-            key: redact_values(each, is_text=is_text or key in _TEXTS)
+            key: each
+            if each is None or isinstance(each, int | float)
+            else redact_values(each, is_text=is_text or key in _TEXTS)
             for key, each in mapping.items()
         }
     if isinstance(value, list | tuple):

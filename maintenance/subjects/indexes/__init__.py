@@ -51,7 +51,7 @@ from maintenance.subjects.indexes.observe import (
     read_definitions,
     read_taken_names,
 )
-from maintenance.subjects.indexes.redundancy import with_equals
+from maintenance.subjects.indexes.redundancy import replacements, with_equals
 from maintenance.subjects.indexes.servers import witnesses
 from maintenance.subjects.indexes.usage import Gap, ServerUsage
 
@@ -93,8 +93,9 @@ class Indexes(Subject[IndexesObservation]):
             since = context.now - limits.unused.window
             heard = recall(context.store, context.policy.database.name, heard, since)
         successors = _successors(context, catalog, heard)
-        promised = _promised(context, catalog)
-        advice = advise(catalog, heard, limits, context.now, successors, promised)
+        replaceable = replacements(catalog)
+        promised = _promised(context, with_equals(catalog, replaceable))
+        advice = advise(catalog, heard, limits, context.now, successors, promised, replaceable)
         oids = [verdict.tree.root.oid for verdict in advice.verdicts]
         definitions = read_definitions(context.connection, oids, time_cap)
         names = names_to_check(advice.unindexed, catalog)
@@ -173,11 +174,10 @@ def _successors(
     return recall_successors(context.store, context.policy.database.name, heard, present)
 
 
-def _promised(context: ObserveContext, catalog: Catalog) -> frozenset[str]:
+def _promised(context: ObserveContext, equals: Sequence[int]) -> frozenset[str]:
     if context.store is None:
         return frozenset()
-    equals, name = with_equals(catalog), context.policy.database.name
-    return recall_promises(context.store, name, equals, context.now)
+    return recall_promises(context.store, context.policy.database.name, equals, context.now)
 
 
 def _limits(policy: Policy) -> IndexesPolicy:

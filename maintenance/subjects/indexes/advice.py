@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
@@ -57,6 +57,7 @@ def advise(
     now: datetime,
     successors: Mapping[str, Gap] = MappingProxyType({}),
     promised: Container[str] = frozenset(),
+    replaceable: Mapping[int, Sequence[Index]] | None = None,
 ) -> Advice:
     """Return the advice on every index.
 
@@ -67,6 +68,7 @@ def advise(
         now: the end of the window.
         successors: by name, indexes that stayed for one that was dropped in the window, and why.
         promised: names of indexes of which an earlier run reported that they stay for an equal one.
+        replaceable: the indexes that could replace each index, if they are known already.
     """
     since = now - policy.unused.window
     served = servants(catalog)
@@ -83,7 +85,9 @@ def advise(
         for tree in trees(catalog)
     ]
     idle = [case for case in cases if case.looks_unused(policy.unused)]
-    drops = plan_drops(cases, idle, catalog, served, replacements(catalog), policy)
+    if replaceable is None:
+        replaceable = replacements(catalog)
+    drops = plan_drops(cases, idle, catalog, served, replaceable, policy)
     verdicts = (_verdict(case, drops.get(case.tree.root.oid), catalog) for case in cases)
     found = [verdict for verdict in verdicts if verdict is not None]
     unproven = [case for case in idle if case.index.oid not in drops and not case.is_proven]
@@ -148,14 +152,13 @@ def _with_context(
     for verdict in verdicts:
         root = verdict.tree.root
         if verdict.is_drop and root.expressions:
-            verdict = replace(verdict, loses=_lost(root, staying[root.table_oid]))  # noqa: PLW2901
+            verdict = verdict._replace(loses=_lost(root, staying[root.table_oid]))  # noqa: PLW2901
         if verdict.charge is not IssueKind.UNUSED:
             yield verdict
             continue
         table = catalog.tables[root.table_oid]
         others = staying[root.table_oid] if catalog.has_skip_scan else ()
-        yield replace(
-            verdict,
+        yield verdict._replace(
             serves=tuple(key for index in verdict.tree.members for key in keys.get(index.oid, ())),
             skip_scans=tuple(
                 other

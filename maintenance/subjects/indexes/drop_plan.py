@@ -6,8 +6,8 @@ read with one that stays and can replace it. What that is not certain for is kep
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.definition_checks import has_few_values
@@ -20,8 +20,7 @@ MUCH_LARGER = 6
 """An index this many times larger costs its readers more: nothing is taken for like it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(NamedTuple):
     """An index that could go, and why.
 
     Attributes:
@@ -205,7 +204,7 @@ class _Plan:
     def _add_redundant(self, case: Case, by: Index) -> None:
         drop = self._redundant(case, by)
         reservation = self._reservation(drop)
-        self._add(replace(drop, kept_for=reservation) if reservation else drop)
+        self._add(drop._replace(kept_for=reservation) if reservation else drop)
 
     def _redundant(self, case: Case, by: Index) -> Drop:
         kind = IssueKind.DUPLICATE if is_same(by, case.index) else IssueKind.REDUNDANT

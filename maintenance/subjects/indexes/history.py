@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from maintenance.names import QualifiedName
-from maintenance.server.session import Connection, fetch, run_statement
+from maintenance.server.session import Connection, fetch, int_array, run_statement
 from maintenance.subjects.indexes.usage import Baseline, Epoch, Gap, ServerUsage, Usage
 
 RECORD_EVERY = timedelta(hours=1)
@@ -146,7 +146,7 @@ def _remember(store: Connection, database: str, server: str, usage: Usage, now: 
         "database": database,
         "server": server,
         **usage.epoch._asdict(),
-        "oids": list(usage.counts),
-        "scans": [count.scans for count in usage.counts.values()],
+        "oids": int_array(usage.counts),
+        "scans": int_array(count.scans for count in usage.counts.values()),
     }
     run_statement(store, "store", "add_index_usage", parameters)

@@ -13,7 +13,7 @@ import psycopg
 from maintenance.names import QualifiedName
 from maintenance.server.capabilities import has_skip_scan, major_of
 from maintenance.server.read_retry import read_with_retry
-from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.server.session import Connection, fetch, int_array, read_transaction
 from maintenance.subjects.indexes.ddl import Definition as Words
 from maintenance.subjects.indexes.foreign_keys import columns_to_weigh
 from maintenance.subjects.indexes.models import (
@@ -67,7 +67,7 @@ def read_definitions(
     rows: list[Any] = []
     try:
         with read_transaction(connection, time_cap, DOING):
-            rows = fetch(connection, "indexes", "list_definitions", {"oids": list(oids)})
+            rows = fetch(connection, "indexes", "list_definitions", {"oids": int_array(oids)})
     except psycopg.errors.LockNotAvailable:
         for oid in oids:
             with (
@@ -236,7 +236,7 @@ def _columns(
         for row in fetch(connection, "indexes", "list_column_statistics", {"names": names})
     }
     oids, numbers = zip(*wanted, strict=True)
-    pairs = {"tables": list(oids), "numbers": list(numbers)}
+    pairs = {"tables": int_array(oids), "numbers": int_array(numbers)}
     for row in fetch(connection, "indexes", "list_columns", pairs):
         table = tables[row.table_oid]
         schema, name = table.relation

@@ -1,19 +1,32 @@
 """Find redundant indexes, by comparing every property that affects what an index can do."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from maintenance.subjects.indexes.models import Catalog, Definition, Index, Key
 
 
 def replacements(catalog: Catalog) -> dict[int, list[Index]]:
     """Return the indexes that could replace each index, by its OID; only those with any."""
-    return _replacements(catalog, lambda index: index.keys[0])
+    found: dict[int, list[Index]] = {}
+    for indexes in catalog.indexes_of.values():
+        for alike in _alike(indexes) if len(indexes) > 1 else ():
+            for b in alike:
+                if others := [a for a in alike if could_replace(a, b)]:
+                    found[b.oid] = others
+    return found
 
 
-def with_equals(catalog: Catalog) -> list[int]:
-    """Return the OIDs of the indexes that could be dropped for an equal one, sorted."""
-    return sorted(_replacements(catalog, _columns))
+def with_equals(catalog: Catalog, replaceable: Mapping[int, Sequence[Index]]) -> list[int]:
+    """Return the OIDs of the indexes that could be dropped for an equal one, sorted.
+
+    Args:
+        catalog: all indexes.
+        replaceable: the `replacements` of them.
+    """
+    found = (index for index in catalog.indexes if index.oid in replaceable)
+    return sorted(b.oid for b in found if any(is_same(a, b) for a in replaceable[b.oid]))
 
 
 def could_replace(a: Index, b: Index) -> bool:
@@ -34,25 +47,11 @@ def rank(index: Index) -> tuple[bool, bool, int, int]:
     return index.constraint is not None, index.is_unique, len(index.included), -index.oid
 
 
-def _replacements(
-    catalog: Catalog, likeness: Callable[[Index], Hashable]
-) -> dict[int, list[Index]]:
-    """Return the replacements of each index among those of its table with an equal likeness."""
-    found: dict[int, list[Index]] = {}
-    for indexes in catalog.indexes_of.values():
-        for alike in _alike(indexes, likeness) if len(indexes) > 1 else ():
-            for b in alike:
-                if others := [a for a in alike if could_replace(a, b)]:
-                    found[b.oid] = others
-    return found
-
-
-def _alike(
-    indexes: Iterable[Index], likeness: Callable[[Index], Hashable]
-) -> Iterator[list[Index]]:
-    groups: dict[Hashable, list[Index]] = defaultdict(list)
+def _alike(indexes: Iterable[Index]) -> Iterator[list[Index]]:
+    """Yield the indexes of one table that could replace each other: their first keys are equal."""
+    groups: dict[tuple[Any, ...], list[Index]] = defaultdict(list)
     for index in indexes:
-        groups[_kind(index), likeness(index)].append(index)
+        groups[index.method, index.predicate, index.parameters, index.keys[0]].append(index)
     return (group for group in groups.values() if len(group) > 1)
 
 

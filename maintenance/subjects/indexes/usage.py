@@ -107,8 +107,19 @@ class ServerUsage:
         counted = self.usage.taken_at - self.usage.epoch.began_at
         return round(n / max(1.0, counted / _DAY), 1)
 
+    def knows_since(self, moment: datetime) -> bool:
+        """Whether its counters tell all use since a moment."""
+        if self.usage is None or not self.usage.is_counting:
+            return False
+        epoch = self.usage.epoch
+        if self.baseline is not None:
+            return self.baseline.epoch == epoch
+        return epoch.timeline <= 1 and epoch.began_at <= moment
+
     def gap(self, since: datetime) -> Gap | None:
         """Return why the counters since a moment are unknown; None if they are known."""
+        if self.knows_since(since):
+            return None
         if self.usage is None:
             return Gap("unreachable", self.silence or "not reachable")
         if not self.usage.is_counting:
@@ -118,13 +129,11 @@ class ServerUsage:
         if self.usage.epoch.timeline > 1:
             return Gap("promoted", "it was promoted at an unknown time")
         began = self.usage.epoch.began_at
-        if began <= since:
-            return None
         return Gap("counters_young", f"its counters began on {began:%Y-%m-%d}")
 
     def scans_at_most(self, oid: int, since: datetime) -> int | None:
         """Return an upper bound of an index's scans since a moment; None if unknown."""
-        if self.usage is None or self.gap(since) is not None:
+        if self.usage is None or not self.knows_since(since):
             return None
         count = self.usage.counts.get(oid, Count(0))
         if self.was_reset(oid, since):
@@ -164,8 +173,7 @@ class ServerUsage:
         return count.last_scan_at if count is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """The use of one index, or one partitioned index, on all servers together.
 
     Attributes:
@@ -185,27 +193,25 @@ class Evidence:
 
 def evidence(witnesses: Sequence[ServerUsage], oids: Sequence[int], since: datetime) -> Evidence:
     """Sum the use of an index and its partitions over all servers."""
-    counters = [(witness, oid) for witness in witnesses for oid in oids]
-    counts = [witness.scans_at_most(oid, since) for witness, oid in counters]
-    known = [count for count in counts if count is not None]
-    raw = (
-        each.scans(oid)
-        for (each, oid), count in zip(counters, counts, strict=True)
-        if count is None
-    )
-    lasts = [witness.last_scan_at(oid) for witness in witnesses for oid in oids]
-    return Evidence(
-        scans=sum(known),
-        is_complete=len(known) == len(counts),
-        existed=any(witness.knew(oid, since) for witness in witnesses for oid in oids),
-        last_scan_at=max((last for last in lasts if last is not None), default=None),
-        observed=sum(known) + sum(raw),
-    )
+    scans = uncertain = 0
+    is_complete, existed = True, False
+    last_scan_at: datetime | None = None
+    for witness in witnesses:
+        for oid in oids:
+            count = witness.scans_at_most(oid, since)
+            if count is None:
+                is_complete = False
+                uncertain += witness.scans(oid)
+            else:
+                scans += count
+            existed = existed or witness.knew(oid, since)
+            last = witness.last_scan_at(oid)
+            if last is not None and (last_scan_at is None or last > last_scan_at):
+                last_scan_at = last
+    return Evidence(scans, is_complete, existed, last_scan_at, scans + uncertain)
 
 
-def _gap_between(baseline: Baseline, epoch: Epoch) -> Gap | None:
-    if baseline.epoch == epoch:
-        return None
+def _gap_between(baseline: Baseline, epoch: Epoch) -> Gap:
     text = f"{_change(baseline.epoch, epoch)} after {baseline.taken_at:%Y-%m-%d}"
     return Gap("counters_reset", text)
 

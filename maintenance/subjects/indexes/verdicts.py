@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from maintenance.formatting import PAGE_BYTES
 from maintenance.policy.thresholds import UnusedIndexes
@@ -34,8 +35,7 @@ class KeptFor(StrEnum):
     EVIDENCE = "covering_index_may_be_unused"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The issue of one index, or of one partitioned index.
 
     Attributes:
@@ -131,7 +131,7 @@ class Case:
         return any(
             witness.was_reset(oid, self.since)
             for witness in self.witnesses
-            if witness.gap(self.since) is None
+            if witness.knows_since(self.since)
             for oid in oids
         )
 
