@@ -71,8 +71,9 @@ class DropExpired:
             f"with the limits of each transaction's locks the same statements take {limited:.2f}"
             f" times as long, and before and after them the server answers for {around:.2f}"
         )
-        least = limited + around
-        targets = [Target("maintenance over bare", over_bare, MAX_OVER_BARE, least, reason)]
+        targets = [
+            Target("maintenance over bare", over_bare, MAX_OVER_BARE, limited + around, reason)
+        ]
         if has_peer:
             over_peer, least = ratio(samples, OURS, PEER), ratio(samples, BARE, PEER)
             safe = (

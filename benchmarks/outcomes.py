@@ -102,10 +102,10 @@ def stall(
     limit: float,
     reason: str = "",
 ) -> Target:
-    """Return the target of the longest wait of writers.
+    """Return the target of the longest wait of writers; the least is theirs without other work.
 
-    The least is theirs without other work, or that of a writer elsewhere at the same moment: what
-    stops both is the machine.
+    A writer elsewhere that waited as long at the same moment is told as the reason, and excuses
+    nothing: no lock on the table held it up, but our work may have kept the disk busy.
 
     Args:
         text: what is measured.
@@ -121,7 +121,7 @@ def stall(
         text,
         worst_ms,
         limit,
-        max(*idle, then_ms),
+        max(idle),
         "; ".join(each for each in (told, reason) if each),
     )
 

@@ -20,8 +20,7 @@ Written by `make bench`. Every row is measured in one run beside its peers and i
 and keeps its newest result. *Times* is the median ratio to the first contender over rounds; samples
 of one round are taken one after the other and share the load of the machine.
 *Least* is what the parts take that are not ours, such as a library, Dagster or the bare statements:
-a target below it is out of reach. For waits of writers it is their wait without other work, or, if
-that is longer, the one of a writer to another table at the same moment: the machine stopped both.
+a target below it is out of reach. For waits of writers it is their wait without other work.
 *Before* is what the two runs before measured.
 
 """

@@ -169,7 +169,7 @@ class Writers:
             time.sleep(AFTERWARDS_S)
             ended = time.time()
         assert took_s < LONGEST_S - WARM_UP_S, f"the work took {took_s:.0f} s, longer than written"
-        beside = (insert for insert in inserts if began < insert.ended_at < ended)
+        beside = (i for i in inserts if i.ended_at > began and i.began_at < ended)
         slowest = max(beside, key=lambda insert: insert.took_ms)
         overlapping = (other.took_ms for other in others if other.overlaps(slowest))
         self.elsewhere_ms[name].append(max(overlapping, default=0.0))
